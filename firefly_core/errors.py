@@ -70,7 +70,7 @@ class ConfigurationError(FireflyError):
         self.problems = list(problems)
 
 
-class Refuse(FireflyError):  # noqa: N818  a handler says `raise Refuse(...)`: a verb, as the design has it
+class Refuse(FireflyError):
     """A handler refuses a command: the client gets `{code, message}` as given here."""
 
     def __init__(self, code: str, message: str = "") -> None:

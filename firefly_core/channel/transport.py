@@ -16,6 +16,8 @@ class Transport(Protocol):
 
     address: str
     """The peer's address, as `host:port`."""
+    polled: bool
+    """Whether `on_readable` is called by a loop watcher while the loop polls; False: from a callback of the loop."""
     recv: Callable[[int], bytes]
     """Take at most so many bytes. `b""`: the peer has finished. BlockingIOError: nothing now. OSError: broken."""
     send: Callable[[Any], int]
@@ -35,6 +37,9 @@ class Transport(Protocol):
 
     def stop_writable(self) -> None:
         """Stop calling the callback of `wait_writable`."""
+
+    def finish(self) -> None:
+        """Tell the peer that nothing more will be sent; reading goes on."""
 
     def close(self) -> None:
         """Close at once; what was sent but not delivered may still arrive. Closing twice is closing once."""

@@ -20,7 +20,7 @@ class Codec(abc.ABC):
     name: ClassVar[str]
 
     @abc.abstractmethod
-    def decoder(self, type: Any) -> Callable[[bytes], Any]:  # noqa: A002
+    def decoder(self, type: Any) -> Callable[[bytes], Any]:
         """Prepare a function from a body to a value of `type` (`Any`: plain dicts, lists, numbers, strings).
 
         The function raises PayloadError, with the path to the first fault, for a body that is not of that type, is

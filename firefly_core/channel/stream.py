@@ -1,0 +1,289 @@
+"""One connection, driven by the hub: no greenlet of its own, one reader, one writer, every buffer bounded.
+
+Reading: the transport's read callback takes what is there and puts it on the runners' ready list.
+Writing: what one batch has ready is sent at once; the rest waits in a bounded queue that a write watcher drains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+from firefly_core.channel.deadlines import Deadline, Deadlines
+from firefly_core.channel.runners import Receiver, Runners
+from firefly_core.channel.send_queue import SendQueue
+from firefly_core.channel.transport import Transport
+
+__all__ = ["Stream", "StreamLimits", "StreamReceiver"]
+
+CHUNK = 8192
+SEND_BATCH = 65536
+LINGER = 1.0
+_BY_RECEIVER, _BY_QUEUE = 1, 2
+
+
+class StreamReceiver(Receiver, Protocol):
+    """Whose stream it is."""
+
+    def on_close(self, reason: str) -> None:
+        """Note that the stream has ended, once; called where it ended, so it must neither block nor raise."""
+
+
+class StreamLimits:
+    """The bounds of a stream, one object for all streams of a listener.
+
+    `max_queue`: unsent bytes; over it the peer is a `slow_consumer`, and so is one that takes nothing for
+    `send_timeout` seconds. `chunk`: bytes taken by one read. `pause_when_queued`: whether reading waits for the queue.
+    """
+
+    __slots__ = ("chunk", "max_queue", "pause_when_queued", "send_timeout")
+
+    def __init__(
+        self,
+        *,
+        max_queue: int = 262_144,
+        send_timeout: float = 5.0,
+        chunk: int = CHUNK,
+        pause_when_queued: bool = True,
+    ) -> None:
+        self.max_queue = max_queue
+        self.send_timeout = send_timeout
+        self.chunk = chunk
+        self.pause_when_queued = pause_when_queued
+
+
+class Stream:
+    """One connection. `receiver` hears what arrives (on a runner) and, once, why it ended."""
+
+    __slots__ = (
+        "_arrived",
+        "_chunk",
+        "_deadlines",
+        "_drained",
+        "_limits",
+        "_paused",
+        "_queue",
+        "_recv",
+        "_send",
+        "_timeout",
+        "_transport",
+        "closed",
+        "dropped",
+        "receiver",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        runners: Runners,
+        deadlines: Deadlines,
+        receiver: StreamReceiver,
+        limits: StreamLimits,
+    ) -> None:
+        self._transport = transport
+        self._recv = transport.recv
+        self._send = transport.send
+        # A callback of the loop runs after the drain of its turn, so there the loop must be told to come back.
+        self._arrived: Callable[[tuple[Receiver, bytes]], None] = (
+            runners.arrived if transport.polled else lambda item: runners.submit(*item)
+        )
+        self._deadlines = deadlines
+        self._limits = limits
+        self._chunk = limits.chunk
+        self.receiver = receiver
+        self._queue: SendQueue | None = None
+        self._timeout: Deadline | None = None
+        self._drained: Callable[[], None] | None = None
+        self._paused = 0
+        self.closed = False
+        self.dropped = 0
+        """Pieces that a `droppable` or `latest` policy let go."""
+
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+        return self._transport.address
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for the peer."""
+        return self._queue.size if self._queue is not None else 0
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._transport.start(self._on_readable)
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`; what arrives waits with the peer."""
+        self._pause(_BY_RECEIVER)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._resume(_BY_RECEIVER)
+
+    def _pause(self, reason: int) -> None:
+        if not self._paused:
+            self._transport.pause()
+        self._paused |= reason
+
+    def _resume(self, reason: int) -> None:
+        if self._paused:
+            self._paused &= ~reason
+            if not self._paused and not self.closed:
+                self._transport.resume()
+
+    def _on_readable(self) -> None:
+        # An exception in a watcher's callback would stop that watcher for good: nothing may leave this method.
+        try:
+            data = self._recv(self._chunk)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.close("reset" if isinstance(error, ConnectionResetError) else "lost")
+            return
+        if data:
+            self._arrived((self.receiver, data))
+        else:
+            self.close("end_of_stream")
+
+    # ------------------------------------------------------------------------------------------------ writing
+
+    def write(self, data: bytes) -> bool:
+        """Send `data`, or queue what the peer does not take now; False when the stream is closed.
+
+        Never blocks and never raises. A peer whose queue grows over `max_queue` is closed as `slow_consumer`.
+        """
+        if self.closed:
+            return False
+        if self._queue is not None:
+            self._queue.append(data)
+            return self._bounded()
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close("lost")
+            return False
+        if sent < len(data):
+            self._enqueue(data[sent:])
+            return self._bounded()
+        return True
+
+    def write_droppable(self, data: bytes) -> bool:
+        """Send `data` if nothing waits before it; else let it go and count it. False: it was let go."""
+        if self._queue is not None or self.closed:
+            self.dropped += 1
+            return False
+        return self.write(data)
+
+    def write_latest(self, data: bytes, key: Hashable) -> bool:
+        """Send `data`; where the peer is behind, in the place of the unsent piece of the same `key`."""
+        if self._queue is None or self.closed:
+            return self.write(data)
+        if self._queue.append(data, key):
+            self.dropped += 1
+        return self._bounded()
+
+    def _bounded(self) -> bool:
+        if self._queue is not None and self._queue.size > self._limits.max_queue:
+            self.close("slow_consumer")
+            return False
+        return True
+
+    def _enqueue(self, rest: bytes) -> None:
+        self._queue = SendQueue(rest)
+        if self._limits.pause_when_queued:
+            self._pause(_BY_QUEUE)
+        self._timeout = self._deadlines.arm(self._limits.send_timeout, self._on_stuck)
+        self._transport.wait_writable(self._on_writable)
+
+    def _on_writable(self) -> None:
+        queue = self._queue
+        if queue is None:
+            return
+        try:
+            sent = self._send(queue.join(SEND_BATCH))
+        except BlockingIOError:
+            return
+        except OSError:
+            self._abandon("lost")
+            return
+        queue.sent(sent)
+        if self._timeout is not None:
+            self._timeout.cancel()
+        if queue:
+            self._timeout = self._deadlines.arm(self._limits.send_timeout, self._on_stuck)
+        else:
+            self._on_drained()
+
+    def _on_drained(self) -> None:
+        self._queue = self._timeout = None
+        self._transport.stop_writable()
+        self._resume(_BY_QUEUE)
+        if self._drained is not None:
+            self._drained()
+
+    def _on_stuck(self) -> None:
+        self._abandon("slow_consumer")
+
+    def _abandon(self, reason: str) -> None:
+        if self.closed:
+            self._release()
+        else:
+            self.close(reason)
+
+    # ------------------------------------------------------------------------------------------------ closing
+
+    def close(self, reason: str = "closed") -> None:
+        """End at once; unsent bytes are lost. Closing twice is closing once."""
+        if self.closed:
+            return
+        self.closed = True
+        self._release()
+        self.receiver.on_close(reason)
+
+    def close_after_flush(self, reason: str = "closed") -> None:
+        """End for the receiver now, and for the peer once what was written has been sent.
+
+        The peer then has a second to read it: closing a socket with unread bytes would reset the connection and
+        destroy the last words.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        self.receiver.on_close(reason)
+        if self._queue is None:
+            self._linger()
+        else:
+            self._drained = self._linger
+
+    def _linger(self) -> None:
+        self._drained = None
+        try:
+            self._transport.finish()
+        except OSError:
+            self._release()
+            return
+        self._timeout = self._deadlines.arm(LINGER, self._release)
+        self._transport.pause()
+        self._transport.start(self._on_leftover)
+
+    def _on_leftover(self) -> None:
+        try:
+            if self._recv(self._chunk):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._release()
+
+    def _release(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        self._queue = self._drained = None
+        self._transport.close()
