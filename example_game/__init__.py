@@ -1,0 +1,1 @@
+"""Firefly Meadow: a small playable game on Firefly. Read `world.py` first."""

@@ -1,0 +1,143 @@
+"""The handlers of Firefly Meadow: what the server does when a player sends something, and ten times a second unasked.
+
+Read it from top to bottom; it is all there is between the players and `meadow.py`, which holds the rules of the game
+and does not know that a network exists. What the messages look like stands in `messages.py`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from example_game.heroes import clean
+from example_game.meadow import HEIGHT, MAX_PLAYERS, REACH, WALK_SPEED, WIDTH, Meadow, Player
+from example_game.messages import (
+    Catch,
+    Caught,
+    Left,
+    Login,
+    Move,
+    PlayerView,
+    Rank,
+    Said,
+    Say,
+    Top,
+    Welcome,
+    World,
+)
+from firefly_core import Refuse, command, every, on_disconnect, on_start, push, remote
+
+# What the server sends unasked. A `droppable` push is left out for a client that cannot keep up: the next one, or at
+# the latest the next full one, tells him the same. `reliable` (the default) is never left out.
+world = push(2001, World, name="world", policy="droppable")
+chat = push(2002, Said, name="chat")
+caught = push(2003, Caught, name="caught")
+left = push(2004, Left, name="left")
+
+TICK = 0.1  # seconds
+
+
+@on_start
+def start(ctx: Any) -> Meadow:
+    """Make the meadow; from now on it is `ctx.state` in every handler."""
+    ctx.log.info("the meadow is open")
+    return Meadow(Random())  # noqa: S311  fireflies need no cryptography
+
+
+@command(101, public=True)
+def login(ctx: Any, request: Login) -> Welcome:
+    """Come in by name. There is no password: whoever bears the name is the hero, the last one to come stays."""
+    meadow: Meadow = ctx.state
+    hero = meadow.heroes.named(request.name)
+    if hero is None:
+        raise Refuse("bad_name", "a name needs at least one letter that people can read")
+    if ctx.uid not in (None, hero.key):
+        raise Refuse("logged_in", "you are here under another name already")
+    if len(meadow.players) >= MAX_PLAYERS and hero.key not in meadow.players:
+        raise Refuse("full", "the meadow is full just now, please come back later")
+    ctx.session.bind(hero.key)
+    meadow.enter(hero, ctx.session.id)
+    ctx.group("meadow").join(ctx.session)
+    return Welcome(
+        you=hero.key,
+        width=WIDTH,
+        height=HEIGHT,
+        speed=WALK_SPEED,
+        reach=REACH,
+        world=World.of(meadow.season, meadow.everything()),
+        ranking=[Rank.of(hero) for hero in meadow.heroes.top(10)],
+        chat=[Said(name, text) for name, text in meadow.chat],
+    )
+
+
+@command(102, rate="20/s")
+def move(ctx: Any, request: Move) -> PlayerView:
+    """Walk towards a place. The server takes the steps, so nobody is faster than the others."""
+    player = here(ctx)
+    ctx.state.head_for(player, request.x, request.y)
+    return PlayerView.of(player)
+
+
+@command(103, rate="10/s")
+def catch(ctx: Any, request: Catch) -> Caught:
+    """Catch a firefly within reach; the first one who reaches for it gets it."""
+    meadow: Meadow = ctx.state
+    player = here(ctx)
+    firefly = meadow.fireflies.get(request.firefly)
+    if firefly is None:
+        raise Refuse("gone", "that firefly is gone")
+    if not meadow.reaches(player, firefly):
+        raise Refuse("too_far", "that firefly is out of reach")
+    points = meadow.catch(player, firefly)
+    hero = player.hero
+    result = Caught(firefly.id, hero.key, hero.name, points, hero.score)
+    ctx.group("meadow").push(caught, result)
+    return result
+
+
+@command(104, rate="2/s")
+def say(ctx: Any, request: Say) -> None:
+    """Tell everybody in the meadow something."""
+    name, text = here(ctx).hero.name, clean(request.text)
+    if not text:
+        raise Refuse("empty", "there is nothing to say in that")
+    ctx.state.chat.append((name, text))
+    ctx.group("meadow").push(chat, Said(name, text))
+
+
+@command(105, rate="5/s")
+def top(ctx: Any, request: Top) -> list[Rank]:
+    """Show the ranking."""
+    return ranking(ctx, request.count)
+
+
+@remote("ranking.top", open=True, idempotent=True)
+def ranking(ctx: Any, count: int = 10) -> list[Rank]:
+    """The ranking for other servers, and (`open`) for anybody who can reach a root that is open."""
+    return [Rank.of(hero) for hero in ctx.state.heroes.top(max(1, min(count, 50)))]
+
+
+@every(TICK)
+def tick(ctx: Any) -> None:
+    """Let the world live, and tell everybody what has changed."""
+    meadow: Meadow = ctx.state
+    change = meadow.tick(TICK)
+    if change and meadow.players:
+        ctx.group("meadow").push(world, World.of(meadow.season, change))
+
+
+@on_disconnect
+def gone(ctx: Any) -> None:
+    """Take the player out when his connection ends."""
+    player = ctx.state.leave(ctx.uid, ctx.session.id)
+    if player is not None:
+        ctx.group("meadow").push(left, Left(player.hero.key))
+
+
+def here(ctx: Any) -> Player:
+    """Give the player who sends this. After a restart of this server nobody is here until he has logged in again."""
+    player = ctx.state.players.get(ctx.uid)
+    if player is None:
+        raise Refuse("not_here", "the meadow has begun anew, please log in again")
+    found: Player = player
+    return found
