@@ -1,0 +1,54 @@
+# Every target does all of its own set-up: the virtual environment, the installation, what the tests need from apt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp carries what `ls plugins` says: a plugin more or less is another installation, as another pyproject.toml is.
+STAMP := $(VENV)/.installed-$(shell ls plugins | cksum | cut -d' ' -f1)
+# One string for the shell, whatever the value holds.
+quote = '$(subst ','\'',$(1))'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint bench promises fuzz docs clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+run: $(STAMP) ## Play the Meadow: http://127.0.0.1:8000/; CACHE=memcached://127.0.0.1:11211 adds a second level
+	@$(BIN)/firefly-run $(if $(CACHE),--set $(call quote,servers.world.db-cache.cache=$(CACHE)))
+
+test: $(STAMP) ## Run the tests; ARGS="tests/wire -x" picks some
+	@.ci/packages
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Format, lint, types and floors, without the tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy firefly_core plugins example_game
+	@$(BIN)/lint-imports --no-cache
+
+check: lint ## All of lint, then the tests: what the CI runs
+	@$(MAKE) --no-print-directory test
+
+bench: $(STAMP) ## Measure; ARGS picks the rows
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
+	@.ci/packages
+	@$(BIN)/python -m benchmarks.promises $(if $(ROW),$(call quote,$(ROW))) $(ARGS)
+
+fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
+	@$(BIN)/python -m benchmarks.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
+docs: $(STAMP) ## Make docs/config.md again from the services' own declarations
+	@$(BIN)/python -m benchmarks.docs
+
+clean: ## Remove what the targets made; var/ (the players' data) stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@.ci/venv $(PYTHON) $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@rm -f $(VENV)/.installed-*
+	@touch $@
