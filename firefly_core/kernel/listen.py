@@ -1,0 +1,165 @@
+"""Listen keys: a URL, a table with a URL and more, or a list of either; extra keys belong to the listener's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from firefly_core.kernel.misfit import Misfit, Misfits, nearest
+from firefly_core.kernel.problems import Problems
+from firefly_core.kernel.rules import Rule, Site
+from firefly_core.kernel.url import Url, url
+
+if TYPE_CHECKING:
+    from firefly_core.wire.protocol import Protocol
+
+__all__ = ["Listen", "Listeners", "listeners"]
+
+
+@attrs.frozen(kw_only=True)
+class Listen:
+    """One place to listen at."""
+
+    url: Url
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    """The table's other keys, as they were written."""
+    own: Any = None
+    """The service's own keys for one listener: an object of the class given to `listeners(own=...)`."""
+    protocol: type[Protocol] | None = None
+    """The client wire format, where the service speaks one."""
+    codec: str = ""
+    """The name of the codec, where there is a protocol."""
+    settings: Any = None
+    """The protocol's own keys: an object of `protocol.Config`."""
+
+    def address(self, replica: int = 1, *, spread: bool = False) -> tuple[str, int]:
+        """Give host and port for a replica (from 1); `spread` replicas have a port each, one after the other."""
+        return self.url.host, self.url.port + (replica - 1 if spread and self.url.port else 0)
+
+
+class Listeners(Rule):
+    """The rule behind `listeners(...)`; it says of its listeners whether replicas spread over ports."""
+
+    __slots__ = ("_own", "_protocol", "_url", "spread")
+
+    def __init__(self, schemes: tuple[str, ...], own: type | None, protocol: str | None, spread: bool) -> None:
+        self._url = url(*schemes)
+        self._own = own
+        self._protocol = protocol
+        self.spread = spread
+        super().__init__(f"{self._url.needs}, a table with such a url, or a list of either", self._parse_all)
+
+    def _parse_all(self, value: Any) -> tuple[Listen, ...]:
+        if isinstance(value, list | tuple):
+            if not value:
+                raise Misfit(self.needs)
+            found: list[Listen] = []
+            misfits: list[Misfit] = []
+            for index, item in enumerate(value):
+                try:
+                    found.append(self._parse_one(item))
+                except Misfit as misfit:
+                    misfits.append(misfit.inside(index))
+            if misfits:
+                raise Misfits(misfits)
+            return tuple(found)
+        return (self._parse_one(value),)
+
+    def _parse_one(self, value: Any) -> Listen:
+        if isinstance(value, str):
+            return Listen(url=self._url.parse(value))
+        if not isinstance(value, Mapping):
+            raise Misfit(self.needs)
+        if "url" not in value:
+            raise Misfit(self._url.needs, ("url",))
+        try:
+            place = self._url.parse(value["url"])
+        except Misfit as misfit:
+            raise misfit.inside("url") from None
+        return Listen(url=place, options={name: item for name, item in value.items() if name != "url"})
+
+    def settle(self, value: Any, site: Site) -> Any:
+        if value is None:
+            return None
+        settled: list[Listen] = []
+        misfits: list[Misfit] = []
+        for index, item in enumerate(value):
+            try:
+                settled.append(self._settle_one(item, site))
+            except Misfit as misfit:
+                misfits.append(misfit.inside(index))
+        if misfits:
+            raise Misfits(misfits)
+        return tuple(settled)
+
+    def _settle_one(self, listen: Listen, site: Site) -> Listen:
+        from firefly_core.kernel.config import keys
+
+        rest = dict(listen.options)
+        misfits: list[Misfit] = []
+        mine = {name: rest.pop(name) for name in list(rest) if self._own and name in keys(self._own)}
+        own = self._read(self._own, mine, site, misfits) if self._own else None
+        protocol, codec, settings = None, "", None
+        if self._protocol is not None and site.plugins is not None:
+            protocol = self._find_protocol(rest.pop("protocol", self._protocol), site, misfits)
+            wanted = rest.pop("codec", None)
+            if protocol is not None:
+                codec = self._find_codec(protocol, wanted, site, misfits)
+                settings = self._read(protocol.Config, rest, site, misfits, also=self._own)
+        elif rest and self._protocol is None:
+            self._read(None, rest, site, misfits, also=self._own)
+        if misfits:
+            raise Misfits(misfits)
+        return attrs.evolve(listen, own=own, protocol=protocol, codec=codec, settings=settings)
+
+    def _find_protocol(self, name: Any, site: Site, misfits: list[Misfit]) -> type[Protocol] | None:
+        known = site.plugins.protocols if site.plugins is not None else {}
+        if isinstance(name, str) and name in known:
+            return known[name]
+        offered = ", ".join(known) or "none"
+        got = "" if name else "nothing"
+        misfits.append(
+            Misfit(f"a protocol that a plugin offers ({offered})", ("protocol",), hint=nearest(name, known), got=got)
+        )
+        return None
+
+    def _find_codec(self, protocol: type[Protocol], name: Any, site: Site, misfits: list[Misfit]) -> str:
+        offered = site.plugins.codecs if site.plugins is not None else {}
+        known = [codec for codec in offered if protocol.codecs is None or codec in protocol.codecs]
+        wanted = protocol.default_codec if name is None else name
+        if wanted in known:
+            return str(wanted)
+        needs = f'a codec that fits protocol "{protocol.name}" ({", ".join(known) or "none is offered"})'
+        got = f'"{wanted}", its default' if name is None else ""
+        misfits.append(Misfit(needs, ("codec",), hint=nearest(name, known), got=got))
+        return ""
+
+    def _read(
+        self, cls: type | None, table: Mapping[str, Any], site: Site, misfits: list[Misfit], also: type | None = None
+    ) -> Any:
+        from firefly_core.kernel.config import keys, read
+
+        known = set(keys(cls)) if cls else set()
+        every = ["url", *(("protocol", "codec") if self._protocol is not None else ())]
+        every += [*(keys(also) if also else ()), *sorted(known)]
+        for name in table:
+            if name not in known:
+                needs = f"one of: {', '.join(every)}"
+                misfits.append(Misfit(needs, (name,), hint=nearest(name, every), got="an unknown key"))
+        problems = Problems()
+        made = read(cls, {name: table[name] for name in table if name in known}, site, problems) if cls else None
+        misfits.extend(Misfit(p.needs, p.path, hint=p.hint, got=p.got) for p in problems.found)
+        return made
+
+
+def listeners(*schemes: str, own: type | None = None, protocol: str | None = None, spread: bool = False) -> Rule:
+    """Accept a URL, a table with `url`, or a list of either; gives a tuple of Listen.
+
+    `own` is a Config class of keys that the service itself takes for each listener. With `protocol` (the name of the
+    one to use when the file names none, or "" to require it) the rest belongs to the protocol's Config, and `protocol`
+    and `codec` are looked up among what the plugins offer. `spread`: replica i listens on port + i - 1; otherwise
+    replicas share the port.
+    """
+    return Listeners(schemes, own, protocol, spread)

@@ -1,0 +1,55 @@
+"""Misfits: how a rule says that a value does not fit, and which word was perhaps meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Misfit", "Misfits", "nearest"]
+
+
+class Misfit(ValueError):
+    """A value does not fit: `needs` says what would, `at` where in the value, `hint` which word was perhaps meant.
+
+    `got` replaces the description of the value that stands there.
+    """
+
+    def __init__(self, needs: str, at: Sequence[str | int] = (), *, hint: str = "", got: str = "") -> None:
+        super().__init__(f"needs {needs}")
+        self.needs = needs
+        self.at = tuple(at)
+        self.hint = hint
+        self.got = got
+
+    def each(self) -> Iterator[Misfit]:
+        """Give every single misfit that this one stands for."""
+        yield self
+
+    def inside(self, *at: str | int) -> Misfit:
+        """Give the same misfit, seen from the value that holds this one at `at`."""
+        return Misfit(self.needs, (*at, *self.at), hint=self.hint, got=self.got)
+
+
+class Misfits(Misfit):
+    """Several misfits in one value, all to be told."""
+
+    def __init__(self, members: Iterable[Misfit]) -> None:
+        self.members = list(members)
+        first = self.members[0]
+        super().__init__(first.needs, first.at, hint=first.hint, got=first.got)
+
+    def each(self) -> Iterator[Misfit]:
+        for member in self.members:
+            yield from member.each()
+
+    def inside(self, *at: str | int) -> Misfit:
+        return Misfits(member.inside(*at) for member in self.members)
+
+
+def nearest(word: object, words: Iterable[str]) -> str:
+    """Give the word of `words` that was probably meant, or an empty text."""
+    if not isinstance(word, str) or len(word) > 100:
+        return ""
+    known = {name.lower(): name for name in words}
+    found = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else ""
