@@ -1,0 +1,30 @@
+"""The test kit: a whole cluster in one process, in virtual time, over links in memory, with faults on demand.
+
+`pytest -p firefly_core.testing` patches gevent in before anything else is imported and offers the fixtures.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firefly_core.testing.clock import VirtualClock
+    from firefly_core.testing.world import World, virtual_time
+
+__all__ = ["VirtualClock", "World", "virtual_time"]
+
+_WHERE = {
+    "VirtualClock": "clock",
+    "World": "world",
+    "virtual_time": "world",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that `-p firefly_core.testing` can patch before anything here imports gevent's users.
+    try:
+        module = importlib.import_module(f"{__name__}.{_WHERE[name]}")
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(module, name)
