@@ -108,7 +108,7 @@ class Key:
         return self.default is REQUIRED
 
 
-def key(rule: Rule, help: str, default: Any = REQUIRED, *, secret: bool = False) -> Any:  # noqa: A002
+def key(rule: Rule, help: str, default: Any = REQUIRED, *, secret: bool = False) -> Any:
     """Declare a key of a Config class: its rule, one line of help, and its default as it would stand in the file.
 
     `default=None` means that the key may be absent. A `secret` is shown in no output. Raises Misfit, while the class is

@@ -1,7 +1,7 @@
 """Cut: run somebody else's code that must end soon, and say what became of it.
 
-A spin is cut by SIGALRM, a wait by an exception thrown into the waiting greenlet. What cannot be cut (code that swallows
-every exception and goes on) ends the process with a line that names it: a check must never hang.
+A spin is cut by SIGALRM, a wait by an exception thrown into the waiting greenlet. What cannot be cut (code that
+swallows every exception and goes on) ends the process with a line that names it: a check must never hang.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Overtime(BaseException):
     """Thrown into code that took too long; a BaseException, so that `except Exception` does not swallow it."""
 
 
-class Raised(Exception):  # noqa: N818  it reports what was raised, it is not itself the fault
+class Raised(Exception):
     """The code raised or took too long; the text says which, on one line."""
 
 
@@ -66,9 +66,7 @@ class _Alarm:
         signal.signal(signal.SIGALRM, self.old_handler)
         remaining, interval = self.old_timer
         if remaining:
-            signal.setitimer(
-                signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - self.began)), interval
-            )
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - self.began)), interval)
 
     def ring(self, _signal: int, _frame: FrameType | None) -> None:
         self.fired += 1

@@ -1,4 +1,4 @@
-"""Listen keys: a URL, a table with a URL and more, or a list of either; extra keys belong to the listener's protocol."""
+"""Listen keys: a URL, a table with a URL and more, or a list of either; extra keys belong to the protocol."""
 
 from __future__ import annotations
 

@@ -88,3 +88,8 @@ class _Optional(_Container):
 def optional(rule: Rule) -> Rule:
     """Accept what `rule` accepts; use it with `default=None` for a key that may be absent."""
     return _Optional(rule.needs, lambda value: None if value is None else rule.parse(value), rule)
+
+
+def inner_rule(rule: Rule) -> Rule:
+    """Give the rule inside of `optional(...)`, or the rule itself."""
+    return rule.rule if isinstance(rule, _Optional) else rule

@@ -1,9 +1,9 @@
 """Plugins: found by entry point, imported only when firefly.toml names them, checked, and called in the file's order.
 
-    1. `claims` asks the installed distributions who offers which name
-    2. each named plugin is imported, within five seconds
-    3. its FIREFLY_API and its hooks are checked against kernel/hookspecs.py, and it is registered
-    4. its offers are called once and checked; two plugins that offer the same name are a problem
+1. `claims` asks the installed distributions who offers which name
+2. each named plugin is imported, within five seconds
+3. its FIREFLY_API and its hooks are checked against kernel/hookspecs.py, and it is registered
+4. its offers are called once and checked; two plugins that offer the same name are a problem
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def gather(names: Sequence[str]) -> tuple[Plugins, list[str]]:
 
 
 def load_plugins(names: Sequence[str]) -> Plugins:
-    """Load the named plugins, whose hooks are then called in that order; raises ConfigurationError with every problem."""
+    """Load the named plugins, whose hooks are then called in that order; raises ConfigurationError."""
     plugins, problems = gather(names)
     if problems:
         raise ConfigurationError(problems)

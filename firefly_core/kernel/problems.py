@@ -88,6 +88,8 @@ class Problems:
     def __init__(self, file: str = "firefly.toml") -> None:
         self.file = file
         self.found: list[Problem] = []
+        self.told: set[Path] = set()
+        """Paths whose values cannot be had, as was said already; misfits there are not worth a second line."""
         self.source: Callable[[Path], tuple[str, int]] = lambda _: (file, 0)
         self.written: Callable[[Path], Any] = lambda _: MISSING
 
@@ -103,6 +105,8 @@ class Problems:
         """Note everything that `misfit` says about the `value` at `path`."""
         for single in misfit.each():
             at = path + single.at
+            if at in self.told:
+                continue
             self.add(at, single.needs, got=single.got or self._got(at, value, single, secret), hint=single.hint)
 
     def _got(self, at: Path, value: Any, misfit: Misfit, secret: bool) -> str:

@@ -10,7 +10,7 @@ import keyword
 import math
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import attrs
 from firefly_core.kernel.misfit import Misfit, nearest
 
 if TYPE_CHECKING:
+    from firefly_core.kernel.entry_points import Claim
     from firefly_core.kernel.plugins import Plugins
 
 __all__ = [
@@ -48,7 +49,10 @@ class Site:
     folder: Path
     """The folder of firefly.toml, which relative paths are meant from."""
     servers: Collection[str] = ()
+    """The servers that the file declares."""
     plugins: Plugins | None = None
+    handlers: Mapping[str, Sequence[Claim]] = attrs.field(factory=dict)
+    """Who claims which name in entry point group firefly.handlers."""
 
 
 class Rule:
@@ -127,7 +131,7 @@ def _printable(value: str) -> bool:
     return all(character.isprintable() for character in value)
 
 
-def text(max: int = 1000, pattern: str | None = None, *, empty: bool = False) -> Rule:  # noqa: A002
+def text(max: int = 1000, pattern: str | None = None, *, empty: bool = False) -> Rule:
     """Accept a text of at most `max` characters, without control characters, that matches the whole `pattern`."""
     kind = f"a text of at most {max} characters" if empty else f"a text of 1 to {max} characters"
     needs = kind if pattern is None else f"{kind} that matches {pattern}"

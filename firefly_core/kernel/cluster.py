@@ -1,0 +1,190 @@
+"""Cluster: the whole firefly.toml, read and checked; nothing has been started yet.
+
+1. the file is read, `${NAME}` is replaced, environment and flags are put above it (document.py)
+2. `[firefly]` is read, and the plugins that it names are loaded (plugins.py)
+3. every `[servers.X]` and the tables of its services are read by their Config classes (server.py, config.py)
+4. what only shows side by side is checked: ports, and each service's own `check`
+5. whatever was wrong in any of these is raised at once
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import attrs
+
+from firefly_core.errors import ConfigurationError
+from firefly_core.kernel.config import keys, read
+from firefly_core.kernel.cut import Raised, cut
+from firefly_core.kernel.document import Document, open_document
+from firefly_core.kernel.handler_check import import_modules
+from firefly_core.kernel.misfit import nearest
+from firefly_core.kernel.plugins import Plugins, gather
+from firefly_core.kernel.ports import check_ports
+from firefly_core.kernel.problems import Problems, describe
+from firefly_core.kernel.rules import Site
+from firefly_core.kernel.secrets import clear_secrets, secret_of_file
+from firefly_core.kernel.sections import FireflyConfig
+from firefly_core.kernel.server import Server, read_servers
+
+__all__ = ["Cluster", "Server", "load"]
+
+SECTIONS = ("firefly", "servers")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Cluster:
+    """Everything that firefly.toml declares."""
+
+    path: Path
+    """The file, absolute."""
+    folder: Path
+    """Its folder, which relative paths are meant from."""
+    name: str
+    firefly: FireflyConfig
+    servers: Mapping[str, Server]
+    plugins: Plugins
+    document: Document = attrs.field(repr=False)
+    warnings: tuple[str, ...] = ()
+    """What is allowed and yet unwise, one line each."""
+
+    def server(self, name: str) -> Server:
+        """Give the server `name`; raises ConfigurationError with the nearest name."""
+        found = self.servers.get(name)
+        if found is None:
+            meant = nearest(name, self.servers)
+            hint = f'; did you mean "{meant}"?' if meant else ""
+            known = ", ".join(self.servers)
+            raise ConfigurationError([f"{self.path}: there is no server {name!r}; there are: {known}{hint}"])
+        return found
+
+    def process_names(self) -> list[str]:
+        """Give the name of every process, in the file's order: `gate-1`, `world-1`, `world-2`."""
+        return [name for server in self.servers.values() for name in server.process_names()]
+
+    def handler_modules(self, server: str) -> list[ModuleType]:
+        """Import the modules of handlers of a server; raises ConfigurationError naming those that cannot be."""
+        at = f"{self.document.name}: servers.{server}.handlers: "
+        return import_modules(self.server(server).handlers, at)
+
+    def find_process(self, name: str) -> tuple[Server, int]:
+        """Give server and replica of a process `NAME-i`; a server's bare name means its first process.
+
+        Raises ConfigurationError with the nearest name.
+        """
+        bare, _, number = name.rpartition("-")
+        if name not in self.servers and bare in self.servers and re.fullmatch("[1-9][0-9]{0,3}", number):
+            server = self.servers[bare]
+            if int(number) <= server.replicas:
+                return server, int(number)
+            problem = f"{self.path}: there is no process {name!r}; {bare} has {server.replicas} replicas"
+            raise ConfigurationError([problem])
+        return self.server(name), 1
+
+
+def load(
+    path: Path | str = "firefly.toml", environ: Mapping[str, str] = os.environ, overrides: Sequence[str] = ()
+) -> Cluster:
+    """Read and check a firefly.toml, and put its folder first on `sys.path`, where its modules are imported from.
+
+    `overrides` are `KEY=VALUE` texts that stand above the environment and the file. Handlers are not imported here: see
+    handler_check.py. Raises ConfigurationError with every problem.
+    """
+    path = Path(path)
+    problems = Problems(str(path))
+    rules = {name: entry.rule for name, entry in keys(FireflyConfig).items()}
+    document = open_document(path, environ, overrides, rules, problems)
+    absolute = path.absolute()
+    enter(absolute.parent)
+    tables = _tables(document.values, problems)
+    firefly = _read_firefly(document.values, absolute.parent, tables, problems)
+    plugins, complete = _load_plugins(document.values, problems)
+    servers = read_servers(tables, absolute.parent, plugins, problems, complete=complete)
+    check_ports(servers, problems)
+    if firefly is None:
+        problems.raise_any()
+        raise ConfigurationError([f"{path}: [firefly] cannot be read"])
+    cluster = Cluster(
+        path=absolute,
+        folder=absolute.parent,
+        name=firefly.name,
+        firefly=firefly,
+        servers=MappingProxyType(servers),
+        plugins=plugins,
+        document=document,
+        warnings=tuple(clear_secrets(document, firefly, servers)),
+    )
+    _check_together(cluster, problems)
+    problems.raise_any()
+    return cluster
+
+
+def enter(folder: Path) -> None:
+    """Put a folder first on `sys.path`."""
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+
+
+def _tables(values: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """Give the tables of the servers; notes sections that are unknown."""
+    for name in values:
+        if name not in SECTIONS:
+            hint = nearest(name, SECTIONS)
+            problems.add((name,), "[firefly] or [servers.NAME]", got="an unknown section", hint=hint)
+    servers = values.get("servers", {})
+    if isinstance(servers, dict):
+        return servers
+    problems.add(("servers",), "tables, each [servers.NAME]", got=describe(servers))
+    return {}
+
+
+def _read_firefly(
+    values: Mapping[str, Any], folder: Path, tables: Mapping[str, Any], problems: Problems
+) -> FireflyConfig | None:
+    table = values.get("firefly", {})
+    if not isinstance(table, dict):
+        problems.add(("firefly",), "a table", got=describe(table))
+        return None
+    firefly = read(FireflyConfig, table, Site(folder, tables), problems, ("firefly",))
+    return None if firefly is None else secret_of_file(firefly, problems)
+
+
+def _load_plugins(values: Mapping[str, Any], problems: Problems) -> tuple[Plugins, bool]:
+    """Load what `[firefly]` names; also says whether everything could be loaded."""
+    table = values.get("firefly")
+    names = table.get("plugins") if isinstance(table, dict) else None
+    if not isinstance(names, list):
+        return Plugins(), False
+    wanted = [name for name in names if isinstance(name, str)]
+    plugins, texts = gather(wanted)
+    for text in texts:
+        problems.add(("firefly", "plugins"), text)
+    return plugins, not texts and len(wanted) == len(names)
+
+
+def _check_together(cluster: Cluster, problems: Problems) -> None:
+    """Ask every service for what only shows beside the other servers."""
+    for server in cluster.servers.values():
+        for name, config in server.services.items():
+            at = ("servers", server.name, name)
+            service = cluster.plugins.services[name]
+            where = f"{service.__qualname__}.check of plugin {cluster.plugins.provider('services', name)!r}"
+            try:
+                found = cut(
+                    where, lambda check, *about: list(check(*about)), service.check, server.name, config, cluster
+                )
+            except Raised as raised:
+                problems.add(at, f"{where}: {raised}")
+                continue
+            for key, problem in found:
+                problems.add((*at, key) if key else at, problem)
+
+
+def _listed(check: Callable[..., Iterable[tuple[str, str]]], *about: Any) -> list[tuple[str, str]]:
+    return [(str(key), str(problem)) for key, problem in check(*about)]

@@ -1,0 +1,85 @@
+"""Handler check: import every server's modules of handlers, within five seconds each, and collect what they mark."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from firefly_core.errors import ConfigurationError
+from firefly_core.kernel.cut import Raised, cut
+
+if TYPE_CHECKING:
+    from firefly_core.kernel.cluster import Cluster
+    from firefly_core.kernel.handlers import Handler, HandlerTable
+
+__all__ = ["check_handlers", "import_modules"]
+
+
+def import_modules(names: Iterable[str], where: str = "") -> list[ModuleType]:
+    """Import modules by name; raises ConfigurationError that names every module that cannot be imported, and why."""
+    modules = []
+    problems = []
+    for name in dict.fromkeys(names):
+        try:
+            modules.append(cut(f"{where}module {name!r}", importlib.import_module, name))
+        except Raised as raised:
+            sys.modules.pop(name, None)
+            problems.append(f"{where}module {name!r}: {_why(name, raised)}")
+    if problems:
+        raise ConfigurationError(problems)
+    return modules
+
+
+def _why(name: str, raised: Raised) -> str:
+    cause = raised.__cause__
+    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if missing and (name == missing or name.startswith(f"{missing}.")):
+        return "there is no such module, neither beside firefly.toml nor installed"
+    return f"cannot be imported: {raised}"
+
+
+def check_handlers(cluster: Cluster) -> dict[str, HandlerTable]:
+    """Import and collect the handlers of every server, by the server's name.
+
+    Raises ConfigurationError with every problem: modules that cannot be imported or mark nothing, wrong marks, and a
+    command id or name that two functions of the file have.
+    """
+    from firefly_core.kernel.handlers import collect
+
+    problems: list[str] = []
+    tables: dict[str, HandlerTable] = {}
+    for server in cluster.servers.values():
+        try:
+            tables[server.name] = collect(cluster.handler_modules(server.name))
+        except ConfigurationError as error:
+            problems += error.problems
+    problems += _doubles(tables)
+    if problems:
+        raise ConfigurationError(list(dict.fromkeys(problems)))
+    return tables
+
+
+def _doubles(tables: dict[str, HandlerTable]) -> list[str]:
+    """Give the command ids and names that stand for different functions on different servers."""
+    problems = []
+    ids: dict[int, tuple[str, Handler]] = {}
+    names: dict[str, tuple[str, Handler]] = {}
+    for server, table in tables.items():
+        for handler in table.commands.values():
+            other, theirs = ids.setdefault(handler.id, (server, handler))
+            if theirs.function is not handler.function:
+                problems.append(
+                    f"{handler.source}: @command {handler.function.__name__}: command id {handler.id} of server "
+                    f"{server} is taken by {theirs.function.__name__} of server {other} at {theirs.source}"
+                )
+                continue
+            other, theirs = names.setdefault(handler.name, (server, handler))
+            if theirs.function is not handler.function:
+                problems.append(
+                    f"{handler.source}: @command {handler.function.__name__}: command name {handler.name!r} of server "
+                    f"{server} is taken by {theirs.function.__name__} of server {other} at {theirs.source}"
+                )
+    return problems

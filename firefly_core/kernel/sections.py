@@ -1,0 +1,131 @@
+"""Sections: the keys of `[firefly]` and those of `[servers.X]` that belong to no service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from firefly_core.kernel.config import (
+    Misfit,
+    Rule,
+    Site,
+    boolean,
+    choice,
+    config,
+    duration,
+    import_path,
+    integer,
+    key,
+    list_of,
+    nearest,
+    optional,
+    path,
+    secret,
+    server,
+    text,
+)
+
+__all__ = ["MAX_REPLICAS", "FireflyConfig", "ServerConfig"]
+
+MAX_REPLICAS = 256
+MAX_PLUGINS = 256
+MAX_HANDLERS = 256
+
+
+@config
+class FireflyConfig:
+    """`[firefly]`: what all servers share."""
+
+    name: str = key(text(64, r"[A-Za-z0-9][A-Za-z0-9 ._-]*"), "the game's name, for logs and pages", default="firefly")
+    plugins: tuple[str, ...] = key(
+        list_of(text(64), high=MAX_PLUGINS),
+        "the plugins to import, by entry point name; hooks are called in this order",
+    )
+    directory: str | None = key(
+        optional(server()),
+        "the server whose root knows which player is at which gate; by default the first one with a root",
+        default=None,
+    )
+    log: str = key(choice("text", "json"), "how log lines are written", default="text")
+    log_level: str = key(
+        choice("debug", "info", "warning", "error"), "the least important lines that are logged", default="info"
+    )
+    drain_timeout: float = key(
+        duration(0.0, 3600.0), "seconds that a stopping server gives to work it has accepted", default=15.0
+    )
+    secret: str | None = key(
+        optional(secret()),
+        "what peers prove to each other that they know; by default firefly-run makes one at each start",
+        default=None,
+    )
+    secret_file: Path | None = key(
+        optional(path()), "a file of mode 0600 that holds the secret, instead of `secret`", default=None
+    )
+    var: Path = key(path(), "the folder for what Firefly keeps between starts", default="var")
+
+
+class _Replicas(Rule):
+    __slots__ = ()
+
+    def settle(self, value: Any, site: Site) -> int:  # noqa: ARG002
+        if value == "cores":
+            return min(len(os.sched_getaffinity(0)), MAX_REPLICAS)
+        return int(value)
+
+
+def replicas() -> Rule:
+    """Accept a count of processes, or `"cores"` for one per core."""
+    count = integer(1, MAX_REPLICAS)
+    needs = f'{count.needs}, or "cores"'
+
+    def parse(value: Any) -> Any:
+        try:
+            return value if value == "cores" else count.parse(value)
+        except Misfit:
+            raise Misfit(needs, hint=nearest(value, ["cores"])) from None
+
+    return _Replicas(needs, parse)
+
+
+class _Handlers(Rule):
+    __slots__ = ()
+
+    def settle(self, value: Any, site: Site) -> str:
+        offered = site.handlers.get(value, ())
+        if len(offered) > 1:
+            both = " and ".join(f"{claim.distribution} ({claim.value})" for claim in offered)
+            raise Misfit("a name that one distribution claims", got=f'"{value}", claimed by {both}')
+        if offered:
+            return offered[0].value.partition(":")[0].strip()
+        try:
+            return str(import_path().parse(value))
+        except Misfit:
+            raise Misfit(self.needs, hint=nearest(value, site.handlers)) from None
+
+
+def handlers() -> Rule:
+    """Accept the import path of a module of handlers, or a name in entry point group firefly.handlers."""
+    needs = "the import path of a module, as in game.world, or a name in entry point group firefly.handlers"
+
+    def parse(value: Any) -> str:
+        if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable():
+            return value
+        raise Misfit(needs)
+
+    return _Handlers(needs, parse)
+
+
+@config
+class ServerConfig:
+    """`[servers.X]`: one server; every other key of the table is a service."""
+
+    replicas: int = key(replicas(), 'processes of this server; "cores": one per core', default=1)
+    handlers: tuple[str, ...] = key(
+        list_of(handlers(), high=MAX_HANDLERS), "modules of handlers that this server runs", default=()
+    )
+    critical: bool = key(boolean(), "whether everything stops with status 70 when this server gives up", default=False)
+    reload: tuple[str, ...] = key(
+        list_of(import_path()), "packages that a reload takes anew; by default those of the handlers", default=()
+    )
+    stable: tuple[str, ...] = key(list_of(import_path()), "modules that a reload never touches", default=())
