@@ -1,8 +1,6 @@
 """The contract of a codec: it turns a body into a value and back.
 
-    raw       the body's bytes as they are
-    json      JSON (RFC 8259)
-    msgpack   MessagePack, no extension types
+Ours are `raw` (the body's bytes as they are), `json` (RFC 8259) and `msgpack` (MessagePack without extension types).
 """
 
 from __future__ import annotations
@@ -15,7 +13,11 @@ __all__ = ["Codec"]
 
 
 class Codec(abc.ABC):
-    """Stateless; one object a kernel. Bodies come from clients: nothing in them is trusted."""
+    """Stateless; one object a kernel. Bodies come from clients: nothing in them is trusted.
+
+    In every codec `bytes` are the body itself: a handler that declares `bytes` gets it untouched, and one that returns
+    `bytes` has made its body. An empty body stands for None.
+    """
 
     name: ClassVar[str]
 
@@ -25,7 +27,7 @@ class Codec(abc.ABC):
 
         The function raises PayloadError, with the path to the first fault, for a body that is not of that type, is
         nested deeper than 32, or has an array over 1,024 or a map over 512 entries. Unknown fields are ignored.
-        Called once a handler when the server starts.
+        Called once a handler when the server starts. Raises TypeError for a type that the codec cannot make.
         """
 
     @abc.abstractmethod
