@@ -1,0 +1,2 @@
+// The method that pinus_rpc.js serves.
+exports.default = () => ({ echo: async (value) => value });
