@@ -23,17 +23,17 @@ from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.config import keys, read
 from firefly_core.kernel.cut import Raised, cut
 from firefly_core.kernel.document import Document, open_document
-from firefly_core.kernel.handler_check import import_modules
+from firefly_core.kernel.handler_check import modules_of
 from firefly_core.kernel.misfit import nearest
 from firefly_core.kernel.plugins import Plugins, gather
 from firefly_core.kernel.ports import check_ports
 from firefly_core.kernel.problems import Problems, describe
-from firefly_core.kernel.rules import Site
+from firefly_core.kernel.rules import Rule, Site
 from firefly_core.kernel.secrets import clear_secrets, secret_of_file
 from firefly_core.kernel.sections import FireflyConfig
 from firefly_core.kernel.server import Server, read_servers
 
-__all__ = ["Cluster", "Server", "load"]
+__all__ = ["Cluster", "Draft", "Server", "draft", "load", "plugin_names"]
 
 SECTIONS = ("firefly", "servers")
 
@@ -70,8 +70,7 @@ class Cluster:
 
     def handler_modules(self, server: str) -> list[ModuleType]:
         """Import the modules of handlers of a server; raises ConfigurationError naming those that cannot be."""
-        at = f"{self.document.name}: servers.{server}.handlers: "
-        return import_modules(self.server(server).handlers, at)
+        return modules_of(self.server(server), self.document.name)
 
     def find_process(self, name: str) -> tuple[Server, int]:
         """Give server and replica of a process `NAME-i`; a server's bare name means its first process.
@@ -88,18 +87,42 @@ class Cluster:
         return self.server(name), 1
 
 
+@attrs.frozen(kw_only=True)
+class Draft:
+    """What one reading of a firefly.toml found, problems included."""
+
+    cluster: Cluster | None
+    """None where `[firefly]` itself cannot be read."""
+    servers: Mapping[str, Server]
+    problems: Problems
+    document: Document
+
+
 def load(
     path: Path | str = "firefly.toml", environ: Mapping[str, str] = os.environ, overrides: Sequence[str] = ()
 ) -> Cluster:
     """Read and check a firefly.toml, and put its folder first on `sys.path`, where its modules are imported from.
 
     `overrides` are `KEY=VALUE` texts that stand above the environment and the file. Handlers are not imported here: see
-    handler_check.py. Raises ConfigurationError with every problem.
+    `handler_check.check`. Raises ConfigurationError with every problem.
+    """
+    made = draft(path, environ, overrides)
+    made.problems.raise_any()
+    if made.cluster is None:
+        raise ConfigurationError([f"{path}: [firefly] cannot be read"])
+    return made.cluster
+
+
+def draft(
+    path: Path | str, environ: Mapping[str, str], overrides: Sequence[str] = (), *, text: str | None = None
+) -> Draft:
+    """Do what `load` does, and give problems back instead of raising them; `text` stands for the file's own text.
+
+    Raises ConfigurationError when there is nothing to read.
     """
     path = Path(path)
     problems = Problems(str(path))
-    rules = {name: entry.rule for name, entry in keys(FireflyConfig).items()}
-    document = open_document(path, environ, overrides, rules, problems)
+    document = open_document(path, environ, overrides, _rules(), problems, text=text)
     absolute = path.absolute()
     enter(absolute.parent)
     tables = _tables(document.values, problems)
@@ -108,8 +131,7 @@ def load(
     servers = read_servers(tables, absolute.parent, plugins, problems, complete=complete)
     check_ports(servers, problems)
     if firefly is None:
-        problems.raise_any()
-        raise ConfigurationError([f"{path}: [firefly] cannot be read"])
+        return Draft(cluster=None, servers=servers, problems=problems, document=document)
     cluster = Cluster(
         path=absolute,
         folder=absolute.parent,
@@ -121,8 +143,23 @@ def load(
         warnings=tuple(clear_secrets(document, firefly, servers)),
     )
     _check_together(cluster, problems)
-    problems.raise_any()
-    return cluster
+    return Draft(cluster=cluster, servers=servers, problems=problems, document=document)
+
+
+def plugin_names(path: Path, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> list[str]:
+    """Give the names in `firefly.plugins` and check nothing else; raises ConfigurationError where there are none."""
+    problems = Problems(str(path))
+    document = open_document(path, environ, overrides, _rules(), problems)
+    table = document.values.get("firefly")
+    names = table.get("plugins") if isinstance(table, dict) else None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
+    problems.add(("firefly", "plugins"), "a list of the names of plugins", got=describe(names))
+    raise ConfigurationError(problems.texts())
+
+
+def _rules() -> dict[str, Rule]:
+    return {name: entry.rule for name, entry in keys(FireflyConfig).items()}
 
 
 def enter(folder: Path) -> None:

@@ -73,12 +73,16 @@ def open_document(
     overrides: Sequence[str],
     rules: Mapping[str, Rule],
     problems: Problems,
+    *,
+    text: str | None = None,
 ) -> Document:
     """Read the file and what stands above it; `rules` are those of [firefly], which have variables of their own.
 
+    `text` is read instead of the file's own.
+
     Raises ConfigurationError when there is no document at all, and notes every lesser problem in `problems`.
     """
-    text = read_text(path)
+    text = read_text(path) if text is None else text
     document = Document(str(path), text, parse(text, str(path)))
     problems.file = document.name
     problems.source = document.source

@@ -43,11 +43,12 @@ def _expand(text: str, environ: Mapping[str, str], path: Path, problems: Problem
             return ""
         value = environ.get(name)
         if value is None:
-            problems.add(path, f"the environment variable {name}, which is not set")
+            problems.add(path, f"the environment variable {name}, which is not set", got=match[0])
         elif not value.strip():
-            problems.add(path, f"the environment variable {name}, which is empty")
+            problems.add(path, f"the environment variable {name}, which is empty", got=match[0])
         elif value != value.strip():
-            problems.add(path, f"the environment variable {name}, which begins or ends with a blank or a line break")
+            needs = f"the environment variable {name} without the blank or line break that it begins or ends with"
+            problems.add(path, needs, got=match[0])
         return value or ""
 
     expanded = REFERENCE.sub(replace, text) if "$" in text else text

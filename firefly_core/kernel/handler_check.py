@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+import attrs
 
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cut import Raised, cut
@@ -14,8 +18,17 @@ from firefly_core.kernel.cut import Raised, cut
 if TYPE_CHECKING:
     from firefly_core.kernel.cluster import Cluster
     from firefly_core.kernel.handlers import Handler, HandlerTable
+    from firefly_core.kernel.server import Server
 
-__all__ = ["check_handlers", "import_modules"]
+__all__ = ["Checked", "check", "import_modules", "modules_of"]
+
+
+@attrs.frozen
+class Checked:
+    """A firefly.toml without problems, and the handlers of each server by the server's name."""
+
+    cluster: Cluster
+    handlers: Mapping[str, HandlerTable]
 
 
 def import_modules(names: Iterable[str], where: str = "") -> list[ModuleType]:
@@ -41,25 +54,41 @@ def _why(name: str, raised: Raised) -> str:
     return f"cannot be imported: {raised}"
 
 
-def check_handlers(cluster: Cluster) -> dict[str, HandlerTable]:
-    """Import and collect the handlers of every server, by the server's name.
+def modules_of(server: Server, file: str) -> list[ModuleType]:
+    """Import a server's modules of handlers; raises ConfigurationError naming file, key and module."""
+    return import_modules(server.handlers, f"{file}: servers.{server.name}.handlers: ")
 
-    Raises ConfigurationError with every problem: modules that cannot be imported or mark nothing, wrong marks, and a
-    command id or name that two functions of the file have.
+
+def check(
+    path: Path | str = "firefly.toml", environ: Mapping[str, str] = os.environ, overrides: Sequence[str] = ()
+) -> Checked:
+    """Do everything that can be done without starting anything: `load`, and every server's handlers.
+
+    Raises ConfigurationError with every problem: those of `load`, modules that cannot be imported or mark nothing,
+    wrong marks, and a command id or name that two functions of the file have.
     """
+    from firefly_core.kernel.cluster import draft
+
+    made = draft(path, environ, overrides)
+    tables, problems = _collect(made.servers, made.document.name)
+    every = [*made.problems.texts(), *problems]
+    if every or made.cluster is None:
+        raise ConfigurationError(every)
+    return Checked(made.cluster, tables)
+
+
+def _collect(servers: Mapping[str, Server], file: str) -> tuple[dict[str, HandlerTable], list[str]]:
     from firefly_core.kernel.handlers import collect
 
     problems: list[str] = []
     tables: dict[str, HandlerTable] = {}
-    for server in cluster.servers.values():
+    for server in servers.values():
         try:
-            tables[server.name] = collect(cluster.handler_modules(server.name))
+            tables[server.name] = collect(modules_of(server, file))
         except ConfigurationError as error:
             problems += error.problems
     problems += _doubles(tables)
-    if problems:
-        raise ConfigurationError(list(dict.fromkeys(problems)))
-    return tables
+    return tables, list(dict.fromkeys(problems))
 
 
 def _doubles(tables: dict[str, HandlerTable]) -> list[str]:

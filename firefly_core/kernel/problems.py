@@ -125,7 +125,8 @@ class Problems:
 
     def texts(self) -> list[str]:
         """Give every problem as one line, in the order in which they stand in the file, each once."""
-        return list(dict.fromkeys(str(problem) for problem in self.found))
+        ordered = sorted(self.found, key=lambda problem: (problem.file != self.file, problem.line))
+        return list(dict.fromkeys(map(str, ordered)))
 
     def raise_any(self) -> None:
         """Raise ConfigurationError with everything that was found, if anything was."""

@@ -95,6 +95,7 @@ class _Reader:
         self.problems = problems
         self.complete = complete
         self.own = keys(ServerConfig)
+        self.installed: frozenset[str] | None = None
 
     def read(self, name: str, table: dict[str, Any]) -> Server | None:
         """Read one server; notes its problems and gives None when its own keys are wrong."""
@@ -144,6 +145,8 @@ class _Reader:
     def _unknown(self, at: tuple[str, ...]) -> None:
         offered = self.plugins.services
         needs = f"a service that a plugin offers ({', '.join(offered) or 'none is offered'})"
-        if at[-1] in claims(ENTRY_POINTS) and at[-1] not in self.plugins.names:
+        if self.installed is None:
+            self.installed = frozenset(claims(ENTRY_POINTS)).difference(self.plugins.names)
+        if at[-1] in self.installed:
             needs += f'; "{at[-1]}" is installed, add it to firefly.plugins'
         self.problems.add(at, needs, got="an unknown service", hint=nearest(at[-1], offered))

@@ -22,7 +22,7 @@ import toml
 
 from firefly_core.errors import ConfigurationError
 
-__all__ = ["MAX_FILE", "dumps", "parse", "read_text", "same", "save", "value_text"]
+__all__ = ["MAX_FILE", "dumps", "key_text", "parse", "read_text", "same", "save", "value_text"]
 
 MAX_FILE = 1024 * 1024
 """The largest firefly.toml, in bytes."""
@@ -95,7 +95,7 @@ class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg]
         self.dump_funcs.update({str: _text, dict: self._inline, float: _float, datetime.time: str})
 
     def _inline(self, table: Mapping[str, Any]) -> str:
-        inner = ", ".join(f"{_key(name)} = {self.dump_value(value)}" for name, value in table.items())
+        inner = ", ".join(f"{key_text(name)} = {self.dump_value(value)}" for name, value in table.items())
         return "{ " + inner + " }" if inner else "{}"
 
     def dump_list(self, v: Any) -> str:
@@ -107,9 +107,9 @@ class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg]
         tables = {}
         for name, value in o.items():
             if isinstance(value, dict):
-                tables[_key(name)] = value
+                tables[key_text(name)] = value
             else:
-                lines += f"{_key(name)} = {self.dump_value(value)}\n"
+                lines += f"{key_text(name)} = {self.dump_value(value)}\n"
         return lines, tables
 
 
@@ -117,7 +117,8 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _key(name: str) -> str:
+def key_text(name: str) -> str:
+    """Write one part of a dotted key, in quotes where it needs them."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from firefly_core.kernel.problems import Path
 
-__all__ = ["Span", "find_lines", "find_spans"]
+__all__ = ["Span", "find_headers", "find_lines", "find_spans"]
 
 Span = tuple[int, int]
 """Where a value begins and ends in the text, in characters."""
@@ -67,8 +67,9 @@ def _inside(names: tuple[str, ...], counts: dict[Path, int], *, newest: bool) ->
     return path
 
 
-def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span]]:
+def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span], dict[Path, int]]:
     starts: dict[Path, int] = {}
+    headers: dict[Path, int] = {}
     spans: dict[Path, Span] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
@@ -77,6 +78,7 @@ def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span]]:
         header = HEADER.match(text, position)
         if header:
             table = _inside(_path(header[2]), counts, newest=header[1] == "[[")
+            headers.setdefault(table, position)
             for length in range(1, len(table) + 1):
                 starts.setdefault(table[:length], position)
             position = header.end()
@@ -90,15 +92,20 @@ def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span]]:
             position = end
         line_end = text.find("\n", position)
         position = len(text) if line_end < 0 else line_end + 1
-    return starts, spans
+    return starts, spans, headers
 
 
 def find_lines(text: str) -> dict[Path, int]:
     """Give the line, from 1, of every header and key; keys inside of inline tables and lists have none of their own."""
-    starts, _ = _scan(text)
+    starts, _, _ = _scan(text)
     return {path: text.count("\n", 0, start) + 1 for path, start in starts.items()}
 
 
 def find_spans(text: str) -> dict[Path, Span]:
     """Give where the value of each key stands."""
     return _scan(text)[1]
+
+
+def find_headers(text: str) -> dict[Path, int]:
+    """Give where the header of each table begins, in characters."""
+    return _scan(text)[2]
