@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firefly_core.testing.clock import VirtualClock
+    from firefly_core.testing.memory_network import ANY, MemoryNetwork
+    from firefly_core.testing.memory_pipe import Conditions
     from firefly_core.testing.world import World, virtual_time
 
-__all__ = ["VirtualClock", "World", "virtual_time"]
+__all__ = ["ANY", "Conditions", "MemoryNetwork", "VirtualClock", "World", "virtual_time"]
 
 _WHERE = {
+    "ANY": "memory_network",
+    "Conditions": "memory_pipe",
+    "MemoryNetwork": "memory_network",
     "VirtualClock": "clock",
     "World": "world",
     "virtual_time": "world",
