@@ -157,4 +157,8 @@ class Runners:
             if not isinstance(error, GreenletExit):
                 log.warning("retired a parked runner that was hit by %r", error)
             return False
+        if self._turn is not me:
+            self._idle.remove(me)
+            log.warning("retired a parked runner that was woken by a stranger")
+            return False
         return True

@@ -13,12 +13,12 @@ import pluggy
 
 if TYPE_CHECKING:
     import click
+
     from firefly_core.kernel.handlers import Handler
     from firefly_core.kernel.kernel import Kernel
     from firefly_core.kernel.mesh import Peer
-    from firefly_core.kernel.session import Session
-
     from firefly_core.kernel.service import Service
+    from firefly_core.kernel.session import Session
     from firefly_core.wire.codec import Codec
     from firefly_core.wire.protocol import Protocol
 

@@ -1,0 +1,119 @@
+"""The context: what a handler gets as its first argument."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.channel.clock import Clock
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.session import Session, Uid
+
+if TYPE_CHECKING:
+    from firefly_core.kernel.groups import Group
+    from firefly_core.kernel.kernel import Kernel
+
+__all__ = ["Context"]
+
+
+class Context:
+    """One run of one handler. Plugins add attributes to it by the hook `firefly_context` (`ctx.db`)."""
+
+    __slots__ = ("_extras", "_kernel", "_trace", "command", "deadline", "session")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        command: Handler,
+        session: Session | None = None,
+        deadline: float | None = None,
+        trace: str | None = None,
+    ) -> None:
+        self._kernel = kernel
+        self.command = command
+        """The handler that runs."""
+        self.session = session
+        """Whose command it is; None in remotes, timers, `on_start` and `on_stop`."""
+        self.deadline = deadline
+        """When it must be done, by `clock.monotonic()`; None: whenever."""
+        self._trace = trace
+
+    @property
+    def uid(self) -> Uid | None:
+        """The player's uid; None before login, and where there is no session."""
+        return self.session.uid if self.session is not None else None
+
+    @property
+    def state(self) -> Any:
+        """What this server's `@on_start` returned."""
+        return self._kernel.state
+
+    @property
+    def clock(self) -> Clock:
+        """The server's clocks."""
+        return self._kernel.clock
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose lines carry server, session, uid, command and trace."""
+        fields = {"command": self.command.name, "trace": self.trace}
+        if self.session is not None:
+            fields |= {"session": str(self.session.id), "uid": str(self.session.uid)}
+        return logging.LoggerAdapter(self._kernel.log, {"firefly": fields})
+
+    @property
+    def trace(self) -> str:
+        """The id that follows this command through every server's log."""
+        if self._trace is None:
+            self._trace = f"{self._kernel.random.getrandbits(64):016x}"
+        return self._trace
+
+    def remaining(self) -> float | None:
+        """Give the seconds that are left; None without a deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - self._kernel.clock.monotonic())
+
+    def call(
+        self,
+        name: str,
+        *arguments: Any,
+        timeout: float | None = None,
+        to: str | None = None,
+        key: object = None,
+    ) -> Any:
+        """Call a remote and wait for its result, at most `timeout` seconds and never past this handler's deadline.
+
+        Own server first, then a connected one, then one relay through a root. Of several providers the one with the
+        fewest calls in flight answers; `key` always picks the same one for the same key, `to` names it (`"ranking-2"`).
+
+        Raises RemoteError, DeadlineExceeded, Disconnected, Overloaded, NoSuchMethod or NotAuthorized.
+        """
+        return self._kernel.mesh.call(name, arguments, timeout=timeout, to=to, key=key, context=self)
+
+    def notify(self, name: str, *arguments: Any, to: str | None = None, key: object = None) -> bool:
+        """Call a remote without waiting for a result. False: it could not be sent."""
+        return self._kernel.mesh.notify(name, arguments, to=to, key=key, context=self)
+
+    def group(self, name: str) -> Group:
+        """Give the group of that name; it exists as long as it has members."""
+        return self._kernel.groups.group(name)
+
+    def push_to(
+        self, uid: Uid, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: object = None
+    ) -> None:
+        """Send something unasked to a player, wherever he is. To one who is away it is a counted drop."""
+        self._kernel.groups.push_to(uid, push, value, policy=policy, key=key)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_extras":
+            self._extras: dict[str, Any] = {}
+            return self._extras
+        try:
+            return self._extras[name]
+        except KeyError:
+            pass
+        offer = self._kernel.context_offers.get(name)
+        if offer is None:
+            raise AttributeError(f"ctx has no {name!r}; plugins offer attributes, is theirs in `plugins`?")
+        value = self._extras[name] = offer(self)
+        return value

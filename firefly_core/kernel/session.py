@@ -1,0 +1,125 @@
+"""A session: one client's connection and, after login, the player's identity.
+
+The gate owns it; a node holds a copy whose changes go back to the gate. Both are a `Session`, so a handler never knows
+on which server it runs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from typing import Any
+
+import msgspec
+
+from firefly_core.kernel.marks import Policy, Push
+from firefly_core.wire.codec import Codec
+
+__all__ = ["Session", "SessionData", "Uid"]
+
+Uid = int | str
+MAX_DATA = 4096
+
+
+class SessionData(MutableMapping[str, Any]):
+    """A small mapping that travels with the session between gate and node: at most 4 KiB as MessagePack."""
+
+    __slots__ = ("_changed", "_values")
+
+    def __init__(self, values: dict[str, Any] | None = None, changed: Callable[[], None] | None = None) -> None:
+        self._values = dict(values or {})
+        self._changed = changed
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set a plain value; raises ValueError over 4 KiB, TypeError for what MessagePack cannot hold."""
+        values = {**self._values, key: value}
+        size = len(msgspec.msgpack.encode(values))
+        if size > MAX_DATA:
+            raise ValueError(f"session data would be {size} bytes; at most {MAX_DATA} travel with a session")
+        self._replace(values)
+
+    def __delitem__(self, key: str) -> None:
+        values = dict(self._values)
+        del values[key]
+        self._replace(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"SessionData({self._values!r})"
+
+    def plain(self) -> dict[str, Any]:
+        """Give a plain copy."""
+        return dict(self._values)
+
+    def _replace(self, values: dict[str, Any]) -> None:
+        self._values = values
+        if self._changed is not None:
+            self._changed()
+
+
+class Session(abc.ABC):
+    """What a handler sees as `ctx.session`."""
+
+    __slots__ = ()
+
+    id: int
+    """64 bit: gate number << 40 | counter. For life, and never sent to clients."""
+    uid: Uid | None
+    """Who the player is; None before login."""
+    codec: Codec
+    """How this client's bodies are written."""
+    closed: bool
+
+    @property
+    @abc.abstractmethod
+    def address(self) -> str:
+        """Where the client is, as `host:port`."""
+
+    @property
+    @abc.abstractmethod
+    def protocol(self) -> str:
+        """The name of the client's wire format."""
+
+    @property
+    @abc.abstractmethod
+    def data(self) -> SessionData:
+        """What travels with the session between gate and node."""
+
+    @abc.abstractmethod
+    def bind(self, uid: Uid) -> None:
+        """Log the player in as `uid`; may block. An older session of that uid is kicked.
+
+        Raises Unavailable while nobody can say who is logged in, ValueError when this session has another uid.
+        """
+
+    @abc.abstractmethod
+    def unbind(self) -> None:
+        """Log the player out; the connection stays."""
+
+    @abc.abstractmethod
+    def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
+        """Send something unasked; never blocks. To a session that has ended it is a counted drop."""
+
+    @abc.abstractmethod
+    def kick(self, reason: str) -> None:
+        """Tell the client why, and close its connection."""
+
+    @abc.abstractmethod
+    def join(self, group: str) -> None:
+        """Become a member of a group; `ctx.group(name).join(session)` calls this."""
+
+    @abc.abstractmethod
+    def leave(self, group: str) -> None:
+        """Be a member no more; harmless when it is none."""
+
+    @abc.abstractmethod
+    def route(self, server: str, process: str | None) -> None:
+        """Send this session's commands for `server` to its `process` (`"world-2"`) from now on; None: as Firefly likes."""

@@ -1,0 +1,44 @@
+"""What a command id leads to: a handler of this server, or the servers that take it. One table a codec."""
+
+from __future__ import annotations
+
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.run import Run, runner_of
+from firefly_core.wire.codec import Codec
+
+__all__ = ["Command", "command_table"]
+
+
+class Command:
+    """One command as a listener sees it. `run` is None where it is forwarded to one of `peers`."""
+
+    __slots__ = ("handler", "id", "name", "peers", "public", "run", "timeout")
+
+    def __init__(self, id: int, name: str, public: bool, timeout: float) -> None:
+        self.id = id
+        self.name = name
+        self.public = public
+        self.timeout = timeout
+        self.handler: Handler | None = None
+        self.run: Run | None = None
+        self.peers: list[Peer] = []
+
+
+def command_table(kernel: Kernel, codec: Codec, timeout: float) -> dict[int | str, Command]:
+    """Give every command that this server or a connected one takes, by id and by name; own handlers come first."""
+    table: dict[int | str, Command] = {}
+    for peer in kernel.mesh.peers.values():
+        for offer in peer.commands.values():
+            command = table.get(offer.id)
+            if command is None:
+                command = Command(offer.id, offer.name, offer.public, offer.timeout or timeout)
+                table[offer.id] = table[offer.name] = command
+            command.peers.append(peer)
+    for handler in kernel.handlers.commands.values():
+        command = Command(handler.id, handler.name, handler.public, handler.timeout or timeout)
+        command.handler = handler
+        command.run = runner_of(kernel, handler, codec)
+        table[handler.id] = table[handler.name] = command
+    return table

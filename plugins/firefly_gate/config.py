@@ -1,0 +1,48 @@
+"""The keys of `[servers.X.gate]`."""
+
+from __future__ import annotations
+
+from firefly_core.kernel.config import KiB, Listen, MiB, Rate, config, duration, integer, key, list_of, listeners, text
+from firefly_core.kernel.config import rate as rate_rule
+from firefly_core.kernel.config import size as size_rule
+
+__all__ = ["GateConfig", "ListenerConfig"]
+
+
+@config
+class ListenerConfig:
+    """The keys that every listener of a gate takes, beside its protocol's."""
+
+    origins: tuple[str, ...] | None = key(
+        list_of(text(2048)),
+        'WebSocket only: the origins of pages that may connect; "none" lets clients in that send no origin, "*" any',
+        default=[],
+    )
+
+
+@config
+class GateConfig:
+    """Where clients connect, and how much each of them may ask for."""
+
+    listen: tuple[Listen, ...] = key(
+        listeners("tcp", "ws", own=ListenerConfig, protocol=""),
+        "where clients connect: a table (or a list of them) with url, protocol, codec and the protocol's own keys",
+    )
+    rate: Rate | None = key(
+        rate_rule(), "messages that a session may send; twice as many at once; beyond that it is read slower", "30/s"
+    )
+    max_frame: int = key(size_rule(64, 16 * MiB), "bytes of the largest message of a client", 64 * KiB)
+    login_frame: int = key(size_rule(64, 16 * MiB), "bytes of the largest message before login", 4 * KiB)
+    login_timeout: float = key(duration(0.1, 3600), "seconds until a session must have logged in", 15.0)
+    frame_timeout: float = key(duration(0.1, 600), "seconds from a message's first byte to its last", 5.0)
+    heartbeat: float = key(
+        duration(1, 3600), "seconds of silence until a client is asked for a sign of life; dead after twice that", 15.0
+    )
+    queue: int = key(size_rule(4 * KiB, 64 * MiB), "unsent bytes at which a client is too slow and closed", 256 * KiB)
+    send_timeout: float = key(duration(0.1, 600), "seconds without progress at which such a client is closed", 5.0)
+    timeout: float = key(duration(0.001, 86400), "seconds a command may take that does not say so itself", 10.0)
+    in_flight: int = key(integer(1, 1024), "commands of one session that may be open at a node", 64)
+    parking: int = key(
+        size_rule(1 * KiB, 16 * MiB), "bytes of waiting commands at which a session is not read", 16 * KiB
+    )
+    max_sessions: int = key(integer(1, 1_000_000), "sessions at one gate; a further client is told `busy`", 10_000)

@@ -1,0 +1,109 @@
+"""The crowd: everybody who is connected to a gate, by session, by player and by group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.kernel.parcel import Parcel
+from firefly_core.kernel.session import Uid
+
+if TYPE_CHECKING:
+    from firefly_gate.client import ClientSession
+    from firefly_gate.door import Door
+
+__all__ = ["Crowd"]
+
+MAX_GROUPS = 64
+"""Groups that one session may be in."""
+
+
+class Crowd:
+    """Sessions, players and groups of one gate. Where pushes leave for clients."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, ClientSession] = {}
+        self.players: dict[Uid, ClientSession] = {}
+        self.groups: dict[str, dict[int, ClientSession]] = {}
+
+    def enter(self, session: ClientSession) -> None:
+        """Take a new session in."""
+        self.sessions[session.id] = session
+
+    def leave(self, session: ClientSession) -> None:
+        """Let a session go, out of its groups too."""
+        self.sessions.pop(session.id, None)
+        self.unbind(session)
+        for group in session.groups or ():
+            self._remove(session, group)
+
+    def bind(self, session: ClientSession, uid: Uid) -> None:
+        """Note who a session is."""
+        self.players[uid] = session
+
+    def unbind(self, session: ClientSession) -> None:
+        """Note that a session is nobody any more."""
+        if session.uid is not None and self.players.get(session.uid) is session:
+            del self.players[session.uid]
+
+    def slot(self, slot: int, slots: int) -> list[ClientSession]:
+        """Give one of `slots` equal parts of the sessions."""
+        return [session for session in self.sessions.values() if session.id % slots == slot]
+
+    # ----------------------------------------------------------------------------------------------- groups
+
+    def join(self, session: ClientSession, group: str) -> None:
+        """Make a session a member; raises ValueError when it is in too many groups."""
+        if session.closed:
+            return
+        if session.groups is None:
+            session.groups = set()
+        if group not in session.groups and len(session.groups) >= MAX_GROUPS:
+            raise ValueError(f"a session may be in {MAX_GROUPS} groups")
+        session.groups.add(group)
+        self.groups.setdefault(group, {})[session.id] = session
+
+    def drop(self, session: ClientSession, group: str) -> None:
+        """End a membership."""
+        if session.groups is not None:
+            session.groups.discard(group)
+        self._remove(session, group)
+
+    def _remove(self, session: ClientSession, group: str) -> None:
+        members = self.groups.get(group)
+        if members is not None:
+            members.pop(session.id, None)
+            if not members:
+                del self.groups[group]
+
+    def members(self, group: str) -> list[Uid]:
+        """Give the uids of a group's members here."""
+        return [session.uid for session in self.groups.get(group, {}).values() if session.uid is not None]
+
+    # ----------------------------------------------------------------------------------------------- pushes
+
+    def push(self, session: ClientSession, parcel: Parcel) -> None:
+        """Push to one session."""
+        session.deliver(_frame(session, parcel), parcel.policy, parcel.key)
+
+    def deliver(self, target: dict[str, Any], parcel: Parcel) -> None:
+        """Push to the sessions that `target` means; encoded once for each door."""
+        frames: dict[Door, bytes] = {}
+        for session in list(self._readers(target)):
+            frame = frames.get(session.door)
+            if frame is None:
+                frame = frames[session.door] = _frame(session, parcel)
+            session.deliver(frame, parcel.policy, parcel.key)
+
+    def _readers(self, target: dict[str, Any]) -> Iterable[ClientSession]:
+        if "group" in target:
+            return self.groups.get(target["group"], {}).values()
+        if "uid" in target:
+            session = self.players.get(target["uid"])
+            return () if session is None else (session,)
+        return [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
+
+
+def _frame(session: ClientSession, parcel: Parcel) -> bytes:
+    frame = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
+    return frame if session.layer is None else session.layer.wrap(frame, session.wire.text)

@@ -1,0 +1,92 @@
+"""A door: one listener of a gate, with what all its connections share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from firefly_core.channel.transport import Listener, Transport
+from firefly_core.kernel.config import Listen
+from firefly_core.wire.protocol import Limits, Protocol
+from firefly_gate.commands import Command, command_table
+from firefly_gate.websocket import WebSocketLayer
+
+if TYPE_CHECKING:
+    from firefly_gate.gate import Gate
+
+__all__ = ["Door"]
+
+
+class Door:
+    """One listener: its protocol, codec and table of commands."""
+
+    def __init__(self, gate: Gate, listen: Listen) -> None:
+        if listen.protocol is None:
+            raise ValueError(f"{listen.url} has no protocol")
+        self._gate = gate
+        self._listen = listen
+        self._protocol: type[Protocol] = listen.protocol
+        self._listener: Listener | None = None
+        self.codec = gate.kernel.plugins.codecs[listen.codec]
+        self._stranger = Limits(min(gate.config.login_frame, gate.config.max_frame))
+        self._player = Limits(gate.config.max_frame)
+        self.commands: dict[int | str, Command] = {}
+        self._names: dict[str, int] = {}
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`; raises RuntimeError before `open`."""
+        if self._listener is None:
+            raise RuntimeError("the door is not open")
+        return self._listener.address
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"{self._listen.url.scheme}://{self.address}{self._listen.url.path}"
+
+    def open(self) -> None:
+        """Begin to accept; raises OSError when the address cannot be had."""
+        kernel = self._gate.kernel
+        host, port = self._listen.address(kernel.replica)
+        descriptor = kernel.descriptors.get(str(self._listen.url))
+        self._listener = kernel.network.listen(host, port, self._on_accept, descriptor=descriptor)
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def learn(self) -> None:
+        """Look anew at which commands this server and its peers take."""
+        self.commands = command_table(self._gate.kernel, self.codec, self._gate.config.timeout)
+        self._names.clear()
+        self._names.update({command.name: command.id for command in self.commands.values()})
+        self._names.update({push.name: push.id for push in self._gate.kernel.handlers.pushes.values()})
+
+    def limits(self, *, logged_in: bool) -> Limits:
+        """Give the limits of a player, or of somebody who has not logged in."""
+        return self._player if logged_in else self._stranger
+
+    def wire(self) -> Protocol:
+        """Give a new connection's side of the protocol."""
+        stream = self._listen.url.scheme in ("tcp", "tls")
+        return self._protocol(self._listen.settings, self._stranger, stream=stream, names=self._names)
+
+    def layer(self) -> WebSocketLayer | None:
+        """Give a new connection's WebSocket layer; None on TCP."""
+        if self._listen.url.scheme in ("tcp", "tls"):
+            return None
+        return WebSocketLayer(self._stranger, path=self._listen.url.path or "/", origins=self._listen.own.origins)
+
+    def error_body(self, code: str, message: str) -> bytes:
+        """Give `{"error": {code, message}}` in this door's codec; raw bodies carry it as JSON."""
+        error = {"error": {"code": code, "message": message}}
+        try:
+            return self.codec.encode(error)
+        except TypeError:
+            return msgspec.json.encode(error)
+
+    def _on_accept(self, transport: Transport) -> None:
+        self._gate.accept(self, transport)

@@ -1,0 +1,54 @@
+"""A forwarded command: it costs the gate no greenlet; the answer's callback writes to the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.errors import CallError
+from firefly_core.kernel.peer import Peer
+from firefly_core.wire.protocol import Request
+
+if TYPE_CHECKING:
+    from firefly_gate.client import ClientSession
+    from firefly_gate.commands import Command
+
+__all__ = ["Forward"]
+
+
+class Forward:
+    """One command on its way to a node and back."""
+
+    __slots__ = ("command", "request", "session")
+
+    def __init__(self, session: ClientSession, request: Request, command: Command) -> None:
+        self.session = session
+        self.request = request
+        self.command = command
+
+    def send(self, peer: Peer) -> None:
+        """Tell the node what it does not know of the session yet, then send the command."""
+        session = self.session
+        seen = session.seen
+        if seen is None:
+            seen = session.seen = {}
+        if seen.get(peer.name) != session.version:
+            peer.notify("firefly.session", "state", session.id, session.version, session.state())
+            seen[peer.name] = session.version
+        session.open += 1
+        request = self.request
+        params = (session.id, self.command.id, request.body, request.request_id)
+        try:
+            peer.call_later("firefly.command", params, self._answered, timeout=self.command.timeout)
+        except CallError as error:
+            session.open -= 1
+            session.fail(request, error)
+
+    def _answered(self, error: CallError | None, body: Any) -> None:
+        session = self.session
+        if not session.closed:
+            if error is not None:
+                session.fail(self.request, error)
+            else:
+                session.reply(self.request, body)
+            session.put_later()
+        session.forwarded()

@@ -1,0 +1,259 @@
+"""The service `gate`: clients connect to its doors, their commands run here or go to the nodes that take them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+import gevent
+from gevent import get_hub
+
+from firefly_core.channel.stream import StreamLimits
+from firefly_core.channel.transport import Transport
+from firefly_core.errors import CommandTimeout, RemoteError, client_error
+from firefly_core.kernel.context import Context
+from firefly_core.kernel.groups import GATE_ROLE
+from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.parcel import Parcel
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.service import Phase, Service
+from firefly_core.kernel.session import Uid
+from firefly_core.wire.protocol import Request
+from firefly_gate.client import ClientSession
+from firefly_gate.commands import Command
+from firefly_gate.config import GateConfig
+from firefly_gate.crowd import Crowd
+from firefly_gate.door import Door
+from firefly_gate.node_link import NodeLink
+
+__all__ = ["Counts", "Gate"]
+
+SWEEPS = 15
+"""The heartbeat looks at one fifteenth of the sessions at a time."""
+TOO_FAST = 15.0
+"""Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
+
+
+@attrs.define
+class Counts:
+    """What the gate counts, as plain ints."""
+
+    accepted: int = 0
+    refused: int = 0
+    dropped: int = 0
+    throttled: int = 0
+    errors: Counter[str] = attrs.Factory(Counter)
+    closed: Counter[str] = attrs.Factory(Counter)
+
+
+class Gate(Service):
+    """The doors of a server and the sessions behind them."""
+
+    name = "gate"
+    phase = Phase.DOOR
+    Config = GateConfig
+
+    def __init__(self, kernel: Kernel, config: GateConfig) -> None:
+        super().__init__(kernel, config)
+        self.counts = Counts()
+        self.crowd = Crowd()
+        self.stream_limits = StreamLimits(max_queue=config.queue, send_timeout=config.send_timeout)
+        self.burst = config.rate.count * 2 if config.rate is not None else float("inf")
+        self.doors = [Door(self, listen) for listen in config.listen]
+        self.links = NodeLink(self)
+        self._number = _gate_number(kernel)
+        self._next = 0
+        self._leaving: dict[int, str] = {}
+        self._unflushed: list[ClientSession] = []
+        self._heartbeat: gevent.Greenlet | None = None
+        self._closing = False
+        kernel.mesh.roles.add(GATE_ROLE)
+        kernel.groups.outlet = self.crowd
+
+    # ---------------------------------------------------------------------------------------------- service
+
+    def start(self) -> None:
+        self.links.start()
+        self.learn()
+        for door in self.doors:
+            door.open()
+            self.kernel.log.info("clients connect at %s", door.url)
+        self._heartbeat = gevent.spawn(self._run_heartbeat)
+
+    def drain(self) -> None:
+        self._closing = True
+        for door in self.doors:
+            door.close()
+        while any(session.open or session.parked is not None for session in self.crowd.sessions.values()):
+            gevent.sleep(0.02)
+
+    def stop(self) -> None:
+        self._closing = True
+        for door in self.doors:
+            door.close()
+        if self._heartbeat is not None:
+            self._heartbeat.kill()
+        for session in list(self.crowd.sessions.values()):
+            session.kick("server_stopping")
+        # One turn of the loop: the farewells of sessions that are idle, their `@on_disconnect` included.
+        gevent.sleep(0.01 if self._leaving else 0)
+
+    def statistics(self) -> Mapping[str, float]:
+        return {
+            "sessions": len(self.crowd.sessions),
+            "players": len(self.crowd.players),
+            "groups": len(self.crowd.groups),
+            "accepted_total": self.counts.accepted,
+            "refused_total": self.counts.refused,
+            "throttled_total": self.counts.throttled,
+            "pushes_dropped_total": self.counts.dropped,
+            "errors_total": self.counts.errors.total(),
+            "unsent_bytes": sum(session.stream.queued for session in self.crowd.sessions.values()),
+        }
+
+    def learn(self) -> None:
+        """Look anew at which commands this server and its peers take."""
+        for door in self.doors:
+            door.learn()
+
+    # --------------------------------------------------------------------------------------------- sessions
+
+    def accept(self, door: Door, transport: Transport) -> None:
+        """Take a client in, or tell him that there is no room; called in the hub."""
+        self._next += 1
+        session = ClientSession(self, door, transport, self._number << 40 | self._next)
+        self.crowd.enter(session)
+        session.stream.start()
+        if self._closing or len(self.crowd.sessions) > self.config.max_sessions:
+            self.counts.refused += 1
+            session.kick("busy")
+            return
+        self.counts.accepted += 1
+        self.kernel.runners.run(self._welcome, session)
+
+    def _welcome(self, session: ClientSession) -> None:
+        self.kernel.plugins.notify("firefly_session_opened", session=session)
+        self.kernel.run_on("connect", lambda handler: Context(self.kernel, handler, session))
+
+    def left(self, session: ClientSession, reason: str) -> None:
+        """Note that a connection has ended; called where it ended."""
+        self.counts.closed[reason] += 1
+        self.crowd.leave(session)
+        self._leaving[session.id] = reason
+
+    def farewell(self, session: ClientSession) -> None:
+        """Say goodbye to a session whose last command is done: here and at the nodes, once."""
+        reason = self._leaving.pop(session.id, None)
+        if reason is None:
+            return
+        self.links.closed(session, reason)
+        self.kernel.run_on("disconnect", lambda handler: Context(self.kernel, handler, session))
+        self.kernel.plugins.notify("firefly_session_closed", session=session, reason=reason)
+
+    def bind(self, session: ClientSession, uid: Uid) -> None:
+        """Log a player in; an older session of his is kicked. Raises ValueError for another uid or a bad one."""
+        if isinstance(uid, bool) or not isinstance(uid, (int, str)) or uid == "":
+            raise ValueError(f"a uid is an int or a text, not {uid!r}")
+        if session.uid is not None and session.uid != uid:
+            raise ValueError(f"this session is {session.uid!r} already")
+        if session.closed or session.uid == uid:
+            return
+        older = self.crowd.players.get(uid)
+        self.crowd.bind(session, uid)
+        session.bound(uid)
+        if older is not None:
+            older.kick("logged_in_elsewhere")
+        self.kernel.run_on("login", lambda handler: Context(self.kernel, handler, session))
+
+    def unbind(self, session: ClientSession) -> None:
+        """Log a player out."""
+        self.crowd.unbind(session)
+        session.bound(None)
+
+    # --------------------------------------------------------------------------------------------- commands
+
+    def choose(self, session: ClientSession, command: Command) -> Peer | None:
+        """Give the node that takes this session's command; None: nobody is there just now."""
+        peers = command.peers
+        if len(peers) == 1 and session.routes is None:
+            return peers[0] if peers[0].connected else None
+        return self.links.choose(session, command)
+
+    def explain(self, error: BaseException, request: Request, context: Context | None) -> tuple[str, str]:
+        """Give what the client is told of an error; what only we may know is logged with the trace id."""
+        told = client_error(error)
+        if told is None and isinstance(error, RemoteError):
+            told = error.code, error.message
+        if told is None:
+            trace = context.trace if context is not None else f"{self.kernel.random.getrandbits(64):016x}"
+            told = "internal", f"something went wrong here, trace {trace}"
+            log = context.log if context is not None else self.kernel.log
+            log.error("command %r failed, trace=%s", request.command, trace, exc_info=error)
+        elif isinstance(error, CommandTimeout) and context is not None:
+            context.log.warning("command %r was not done in time", request.command)
+        self.counts.errors[told[0]] += 1
+        return told
+
+    def flush_later(self, session: ClientSession) -> None:
+        """Flush a session once this loop turn's answers are together."""
+        if not self._unflushed:
+            get_hub().loop.run_callback(self._flush)
+        self._unflushed.append(session)
+
+    def _flush(self) -> None:
+        sessions, self._unflushed = self._unflushed, []
+        for session in sessions:
+            session.flush()
+
+    # ---------------------------------------------------------------------------------------------- pushes
+
+    def push(self, session: ClientSession, parcel: Parcel) -> None:
+        """Push to one session of this gate."""
+        self.crowd.push(session, parcel)
+
+    def join(self, session: ClientSession, group: str) -> None:
+        """Make a session a member of a group."""
+        self.crowd.join(session, group)
+
+    def leave(self, session: ClientSession, group: str) -> None:
+        """End a membership."""
+        self.crowd.drop(session, group)
+
+    # ----------------------------------------------------------------------------------------------- bounds
+
+    def throttle(self, session: ClientSession) -> None:
+        """Read a client slower that has sent more than its rate allows; end one that is far beyond it."""
+        rate = self.config.rate
+        if rate is None:
+            return
+        now = self.kernel.clock.monotonic()
+        earned = (now - session.refilled) * rate.per_second
+        session.allowance = min(self.burst, session.allowance + earned)
+        session.refilled = now
+        if session.allowance >= 0:
+            return
+        self.counts.throttled += 1
+        if -session.allowance > TOO_FAST * rate.per_second:
+            session.kick("too_fast")
+            return
+        session.stream.pause_reading()
+        self.kernel.deadlines.arm(-session.allowance / rate.per_second, lambda: self._release(session))
+
+    def _release(self, session: ClientSession) -> None:
+        if not session.closed:
+            self.kernel.runners.submit(session)
+
+    def _run_heartbeat(self) -> None:
+        """Ask silent clients for a sign of life, and end those that stay silent."""
+        slot = 0
+        while True:
+            gevent.sleep(self.config.heartbeat / SWEEPS)
+            slot = (slot + 1) % SWEEPS
+            for session in self.crowd.slot(slot, SWEEPS):
+                session.look()
+
+
+def _gate_number(kernel: Kernel) -> int:
+    """Give the gate's number in its cluster: its place among all processes of firefly.toml, from 1."""
+    return kernel.cluster.process_names().index(kernel.name) + 1

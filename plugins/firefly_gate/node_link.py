@@ -1,0 +1,132 @@
+"""The gate's side of its nodes: which of them has which session, and what they ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.parcel import Parcel
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.session import Uid
+from firefly_gate.client import ClientSession
+
+if TYPE_CHECKING:
+    from firefly_gate.commands import Command
+    from firefly_gate.gate import Gate
+
+__all__ = ["NodeLink"]
+
+
+class NodeLink:
+    """What nodes know of this gate's sessions, and the methods that they call."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._boots: dict[str, int] = {}
+        self._sessions: Counter[str] = Counter()
+        """Sessions that stick to each process."""
+        self._actions: dict[str, Callable[..., None]] = {
+            "bind": gate.bind,
+            "unbind": gate.unbind,
+            "data": ClientSession.set_data,
+            "join": gate.join,
+            "leave": gate.leave,
+            "route": ClientSession.route,
+            "kick": ClientSession.kick,
+        }
+
+    def start(self) -> None:
+        """Hear of peers, and answer them."""
+        mesh = self._gate.kernel.mesh
+        mesh.listeners.append(self._on_change)
+        mesh.methods["firefly.push"] = self._on_push
+        mesh.session_verbs["members"] = self._on_members
+        for verb in self._actions:
+            mesh.session_verbs[verb] = partial(self._on_action, verb)
+
+    # ---------------------------------------------------------------------------------------------- routing
+
+    def choose(self, session: ClientSession, command: Command) -> Peer | None:
+        """Give the node a session sticks to, or choose one: by hook, or the one with the fewest sessions."""
+        peers = [peer for peer in command.peers if peer.connected]
+        routes = session.routes or {}
+        for peer in peers:
+            if routes.get(peer.server) == peer.name:
+                return peer
+        fresh = [peer for peer in peers if not peer.draining]
+        if not fresh:
+            return None
+        peer = self._decide(session, command, fresh)
+        session.routes = {**routes, peer.server: peer.name}
+        self._sessions[peer.name] += 1
+        return peer
+
+    def _decide(self, session: ClientSession, command: Command, peers: list[Peer]) -> Peer:
+        by_name = {peer.name: peer for peer in peers}
+        handler = Handler("command", command.name, _nowhere, "", command.id, public=command.public)
+        chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=handler, nodes=list(by_name))
+        if chosen in by_name:
+            return by_name[chosen]
+        return min(peers, key=lambda peer: (self._sessions[peer.name], peer.name))
+
+    # ---------------------------------------------------------------------------------------------- changes
+
+    def closed(self, session: ClientSession, reason: str) -> None:
+        """Tell the nodes that know a session that it has ended."""
+        for name in session.seen or ():
+            peer = self._gate.kernel.mesh.peers.get(name)
+            if peer is not None:
+                peer.notify("firefly.session", "close", session.id, reason)
+        for process in (session.routes or {}).values():
+            self._sessions[process] -= 1
+
+    def _on_change(self, peer: Peer, connected: bool) -> None:
+        if connected and not peer.announced:
+            self._greet(peer)
+        elif not connected:
+            self._forget_routes(peer)
+        self._gate.learn()
+
+    def _greet(self, peer: Peer) -> None:
+        """Compare notes with a node that has connected: a new process knows nobody, the old one may know too many."""
+        known = []
+        new = self._boots.get(peer.name) != peer.boot_id
+        self._boots[peer.name] = peer.boot_id
+        for session in self._gate.crowd.sessions.values():
+            if session.seen and peer.name in session.seen:
+                if new:
+                    del session.seen[peer.name]
+                else:
+                    # Changes may have been lost with the channel.
+                    session.seen[peer.name] = 0
+                    known.append(session.id)
+        peer.notify("firefly.session", "list", known)
+
+    def _forget_routes(self, peer: Peer) -> None:
+        for session in self._gate.crowd.sessions.values():
+            if session.routes and session.routes.get(peer.server) == peer.name:
+                session.routes = {k: v for k, v in session.routes.items() if v != peer.name} or None
+        self._sessions.pop(peer.name, None)
+
+    # --------------------------------------------------------------------------------------- what nodes ask
+
+    def _on_push(self, _peer: Peer, target: dict[str, Any], wire: list[Any]) -> None:
+        self._gate.crowd.deliver(target, Parcel.from_wire(wire))
+
+    def _on_members(self, _peer: Peer, group: str) -> list[Uid]:
+        return self._gate.crowd.members(group)
+
+    def _on_action(self, verb: str, _peer: Peer, sid: int, *arguments: Any) -> bool:
+        """Do what a node asks for a session; False: the session has ended."""
+        session = self._gate.crowd.sessions.get(sid)
+        if session is None:
+            return False
+        self._actions[verb](session, *arguments)
+        return True
+
+
+def _nowhere() -> None:
+    """Stand in for the function of a command whose handler is on another server."""

@@ -1,0 +1,166 @@
+"""The service `node`: connects to roots, and runs the commands that their gates forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import gevent
+
+from firefly_core.channel.deadlines import Deadline
+from firefly_core.channel.later import Later
+from firefly_core.errors import NoSuchMethod, Overloaded, RemoteError, Unavailable, client_error
+from firefly_core.kernel.cluster import Cluster
+from firefly_core.kernel.context import Context
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.run import Run, runner_of
+from firefly_core.kernel.service import Phase, Service
+from firefly_core.wire.codec import Codec
+from firefly_node.config import NodeConfig
+from firefly_node.roots import RootAddress, root_addresses, root_problems
+from firefly_node.session import NodeSession
+
+__all__ = ["Node"]
+
+
+class Node(Service):
+    """The sessions that play on this server, by gate."""
+
+    name = "node"
+    phase = Phase.MESH
+    Config = NodeConfig
+
+    def __init__(self, kernel: Kernel, config: NodeConfig) -> None:
+        super().__init__(kernel, config)
+        self.sessions: dict[str, dict[int, NodeSession]] = {}
+        self.waiting = 0
+        """Commands that wait here; those that run are not among them."""
+        self.commands = 0
+        self.errors = 0
+        self._runs: dict[tuple[Handler, str], Run] = {}
+        self._boots: dict[str, int] = {}
+        self._lost: dict[str, Deadline] = {}
+        self._dialers: list[Any] = []
+        kernel.mesh.roles.add("node")
+
+    @classmethod
+    def check(cls, server: str, config: NodeConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:
+        """Find roots that are no roots."""
+        return root_problems(server, config.roots, cluster)
+
+    # ---------------------------------------------------------------------------------------------- service
+
+    def start(self) -> None:
+        mesh = self.kernel.mesh
+        mesh.deferred["firefly.command"] = self._on_command
+        mesh.session_verbs |= {"state": self._on_state, "close": self._on_close, "list": self._on_list}
+        mesh.listeners.append(self._on_change)
+        for server in self.config.roots:
+            for address in root_addresses(self.kernel.cluster, server):
+                self._dialers.append(self._dial(address))
+
+    def drain(self) -> None:
+        while any(session.queue for sessions in self.sessions.values() for session in sessions.values()):
+            gevent.sleep(0.02)
+
+    def stop(self) -> None:
+        for dialer in self._dialers:
+            dialer.stop()
+
+    def statistics(self) -> Mapping[str, float]:
+        return {
+            "sessions": sum(len(sessions) for sessions in self.sessions.values()),
+            "commands_waiting": self.waiting,
+            "commands_total": self.commands,
+            "errors_total": self.errors,
+        }
+
+    def _dial(self, address: RootAddress) -> Any:
+        dialer = self.kernel.mesh.dialer(address.process, address.host, address.port)
+        dialer.start()
+        return dialer
+
+    # --------------------------------------------------------------------------------------------- commands
+
+    def run(self, handler: Handler, codec: Codec) -> Run:
+        """Give the function that decodes, runs and encodes a command in a codec."""
+        key = (handler, codec.name)
+        run = self._runs.get(key)
+        if run is None:
+            run = self._runs[key] = runner_of(self.kernel, handler, codec)
+        return run
+
+    def _on_command(self, peer: Peer, later: Later, sid: int, command: int, body: bytes, _request_id: Any) -> None:
+        session = self.sessions.get(peer.name, {}).get(sid)
+        handler = self.kernel.handlers.commands.get(command)
+        if handler is None:
+            later.fail(NoSuchMethod(f"command {command}"), started=False)
+        elif session is None:
+            later.fail(Unavailable("this session is not known here"), started=False)
+        elif self.waiting >= self.config.max_commands or len(session.queue) >= self.config.queue:
+            later.fail(Overloaded("too many commands wait here"), started=False)
+        else:
+            self.waiting += 1
+            self.commands += 1
+            session.enqueue(partial(session.command, handler, body, later))
+
+    def explain(self, error: BaseException, context: Context) -> BaseException:
+        """Give the error that travels to the client; what only we may know is logged with the trace id."""
+        self.errors += 1
+        told = client_error(error)
+        if told is None and isinstance(error, RemoteError):
+            told = error.code, error.message
+        if told is None:
+            context.log.error("command %r failed, trace=%s", context.command.name, context.trace, exc_info=error)
+            told = "internal", f"something went wrong here, trace {context.trace}"
+        return RemoteError(*told)
+
+    # --------------------------------------------------------------------------------------------- sessions
+
+    def _on_state(self, peer: Peer, sid: int, version: int, state: dict[str, Any]) -> None:
+        """Take over what a gate says of a session; a new one is greeted before its first command."""
+        sessions = self.sessions.setdefault(peer.name, {})
+        session = sessions.get(sid)
+        if session is None:
+            session = sessions[sid] = NodeSession(self, peer, sid)
+            session.update(version, state)
+            session.enqueue(partial(session.moment, "connect"))
+            return
+        # Behind the commands that wait: they were sent under the state before.
+        session.enqueue(partial(session.update, version, state))
+
+    def _on_close(self, peer: Peer, sid: int, _reason: str) -> None:
+        session = self.sessions.get(peer.name, {}).pop(sid, None)
+        if session is not None:
+            self._end(session)
+
+    def _end(self, session: NodeSession) -> None:
+        session.closed = True
+        session.enqueue(partial(session.moment, "disconnect"))
+
+    def _on_list(self, peer: Peer, known: list[int]) -> None:
+        """Compare notes with a gate that has come back: sessions that it does not know have ended meanwhile."""
+        sessions = self.sessions.get(peer.name, {})
+        for sid in set(sessions).difference(known):
+            self._end(sessions.pop(sid))
+
+    def _on_change(self, peer: Peer, connected: bool) -> None:
+        lost = self._lost.pop(peer.name, None)
+        if lost is not None:
+            lost.cancel()
+        if not connected:
+            if self.sessions.get(peer.name):
+                keep = self.config.keep_sessions
+                self._lost[peer.name] = self.kernel.deadlines.arm(keep, lambda: self._end_all(peer.name))
+        elif self._boots.get(peer.name) != peer.boot_id:
+            self._boots[peer.name] = peer.boot_id
+            self._end_all(peer.name)
+
+    def _end_all(self, gate: str) -> None:
+        """End the sessions of a gate that is gone for good."""
+        sessions = self.sessions.pop(gate, {})
+        for session in sessions.values():
+            self._end(session)

@@ -1,0 +1,42 @@
+"""Where the roots are: a server's root listens at the address in firefly.toml, each replica on a port of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from firefly_core.kernel.cluster import Cluster
+
+__all__ = ["RootAddress", "root_addresses", "root_problems"]
+
+ROOT = "root"
+
+
+@attrs.frozen
+class RootAddress:
+    """Where one process listens for nodes."""
+
+    process: str
+    host: str
+    port: int
+
+
+def root_addresses(cluster: Cluster, server: str) -> list[RootAddress]:
+    """Give the address of each process of `server`; the first listener of its root counts."""
+    declared = cluster.server(server)
+    listen = declared.services[ROOT].listen[0]
+    return [
+        RootAddress(process, *listen.address(replica, spread=True))
+        for replica, process in enumerate(declared.process_names(), start=1)
+    ]
+
+
+def root_problems(server: str, roots: Sequence[str], cluster: Cluster) -> Iterable[tuple[str, str]]:
+    """Give what is wrong with a list of roots."""
+    for name in roots:
+        declared = cluster.servers.get(name)
+        if name == server:
+            yield "roots", f"{name!r} is this server itself"
+        elif declared is not None and ROOT not in declared.services:
+            yield "roots", f"{name!r} has no root; add [servers.{name}.root]"

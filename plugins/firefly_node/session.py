@@ -1,0 +1,199 @@
+"""A session as a node has it: a copy of the gate's, with the queue of commands that keeps them in order.
+
+What a handler changes goes to the gate at once, on the same channel as the answer and before it, so that it is in force
+when the client reads the answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.channel.later import Later
+from firefly_core.errors import Disconnected, Overloaded, RemoteError
+from firefly_core.kernel.context import Context
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.parcel import Parcel
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.serial import Serial
+from firefly_core.kernel.session import Session, SessionData, Uid
+
+if TYPE_CHECKING:
+    from firefly_core.wire.codec import Codec
+    from firefly_node.node import Node
+
+__all__ = ["NodeSession"]
+
+
+class NodeSession(Session, Serial):
+    """One session of one gate. Its commands wait in `queue` and run one at a time."""
+
+    __slots__ = (
+        "_address",
+        "_data",
+        "_data_changed",
+        "_greeted",
+        "_protocol",
+        "closed",
+        "codec",
+        "gate",
+        "id",
+        "node",
+        "queue",
+        "uid",
+        "version",
+    )
+
+    def __init__(self, node: Node, gate: Peer, sid: int) -> None:
+        super().__init__()
+        self.node = node
+        self.gate = gate
+        self.id = sid
+        self.uid: Uid | None = None
+        self.codec: Codec
+        self.closed = False
+        self.version = 0
+        self.queue: deque[Callable[[], None]] = deque()
+        self._address = ""
+        self._protocol = ""
+        self._data = SessionData()
+        self._data_changed = False
+        self._greeted: Uid | None = None
+
+    @property
+    def deadlines(self) -> Any:  # type: ignore[override]
+        """The kernel's deadlines."""
+        return self.node.kernel.deadlines
+
+    def update(self, version: int, state: dict[str, Any]) -> None:
+        """Take over what the gate says of the session."""
+        self.version = version
+        self.uid = state["uid"]
+        self.codec = self.node.kernel.plugins.codecs[state["codec"]]
+        self._address = state["address"]
+        self._protocol = state["protocol"]
+        self._data = SessionData(state["data"], self._on_data_changed)
+
+    # --------------------------------------------------------------------------------------------- commands
+
+    def enqueue(self, job: Callable[[], None]) -> None:
+        """Have `job` run after those that wait already."""
+        self.queue.append(job)
+        if len(self.queue) == 1 and self.parked is None:
+            self.node.kernel.runners.submit(self)
+
+    def on_data(self, _data: bytes) -> None:
+        """Run what waits, in order; on a runner. While a job is parked, its runner stays and takes the next ones."""
+        if self.parked is not None:
+            return
+        queue = self.queue
+        try:
+            while queue:
+                # It stays in the queue while it runs, so that `enqueue` does not call for a second runner.
+                try:
+                    queue[0]()
+                finally:
+                    queue.popleft()
+        finally:
+            self.parked = None
+            if queue:
+                self.node.kernel.runners.submit(self)
+
+    def command(self, handler: Handler, body: bytes, later: Later) -> None:
+        """Run one command and answer it, unless nobody waits for the answer any more."""
+        self.node.waiting -= 1
+        if not later.open:
+            return
+        if self.uid is not None and self._greeted != self.uid:
+            self.greet()
+        context = Context(self.node.kernel, handler, self, later.expires)
+        self.running = context
+        if self.parked is not None:
+            self.arm(context)
+        try:
+            answer = self.node.run(handler, self.codec)(context, body)
+        except BaseException as error:
+            self._done()
+            later.fail(self.node.explain(error, context))
+        else:
+            self._done()
+            later.reply(answer)
+
+    def _done(self) -> None:
+        self.running = None
+        if self._deadline is not None:
+            self.disarm()
+        self._send_data()
+
+    def greet(self) -> None:
+        """Run `@on_login`: this server has a player, freshly logged in or come from elsewhere."""
+        self._greeted = self.uid
+        self.moment("login")
+
+    def moment(self, name: str) -> None:
+        """Run the handlers of a moment of this session."""
+        kernel = self.node.kernel
+        kernel.run_on(name, lambda handler: Context(kernel, handler, self))
+
+    # ------------------------------------------------------------------------------------ as handlers see it
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    @property
+    def protocol(self) -> str:
+        return self._protocol
+
+    @property
+    def data(self) -> SessionData:
+        return self._data
+
+    def bind(self, uid: Uid) -> None:
+        try:
+            self.gate.call("firefly.session", "bind", self.id, uid)
+        except RemoteError as error:
+            raise ValueError(error.message) from error
+        self.uid = uid
+        self.greet()
+
+    def unbind(self) -> None:
+        self.gate.call("firefly.session", "unbind", self.id)
+        self.uid = self._greeted = None
+
+    def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
+        parcel = Parcel(push, value, policy, key, self.node.kernel.handlers.pushes)
+        if not self.gate.notify("firefly.push", {"sids": [self.id]}, parcel.to_wire(self.codec)):
+            self.node.kernel.groups.undelivered += 1
+
+    def kick(self, reason: str) -> None:
+        self._tell("kick", reason)
+
+    def join(self, group: str) -> None:
+        self._tell("join", group)
+
+    def leave(self, group: str) -> None:
+        self._tell("leave", group)
+
+    def route(self, server: str, process: str | None) -> None:
+        self._tell("route", server, process)
+
+    def _tell(self, verb: str, *arguments: Any) -> None:
+        """Tell the gate; it was told when the answer of the running command arrives there."""
+        if not self.gate.notify("firefly.session", verb, self.id, *arguments):
+            if self.gate.connected:
+                raise Overloaded(f"{self.gate.name} is behind")
+            raise Disconnected(f"{self.gate.name} is not connected", sent=False)
+
+    def _on_data_changed(self) -> None:
+        self._data_changed = True
+        if self.running is None:
+            self._send_data()
+
+    def _send_data(self) -> None:
+        """Give the gate what changed, once for all changes of a command."""
+        if self._data_changed:
+            self._data_changed = False
+            self.gate.notify("firefly.session", "data", self.id, self._data.plain())

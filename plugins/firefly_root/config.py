@@ -1,0 +1,20 @@
+"""The keys of `[servers.X.root]`."""
+
+from __future__ import annotations
+
+from firefly_core.kernel.config import Listen, boolean, config, integer, key, listeners
+
+__all__ = ["RootConfig"]
+
+
+@config
+class RootConfig:
+    """Where other servers connect."""
+
+    listen: tuple[Listen, ...] = key(
+        listeners("tcp", spread=True), "where nodes connect; replica i of the server listens on port + i - 1"
+    )
+    open: bool = key(
+        boolean(), "loopback only: whether programs without the secret may call @remote(open=True)", default=False
+    )
+    max_channels: int = key(integer(1, 100_000), "channels at most; a further one is closed", default=1024)
