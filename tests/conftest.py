@@ -3,3 +3,50 @@
 from gevent import monkey
 
 monkey.patch_all()
+
+import importlib  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+KIT = Path(__file__).parent / "kit" / "firefly_kit.py"
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """Install distributions of one's own: real files on `sys.path`, found by importlib.metadata.
+
+    `distribution("meadow-extras", {"meadow_extras": "source"}, plugins={"extras": "meadow_extras"})`.
+    """
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def install(name, modules, *, plugins=(), handlers=(), version="1.0", folder=None):
+        home = folder or site
+        for module, source in modules.items():
+            file = home / (module.replace(".", "/") + ".py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(source)
+        info = home / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        groups = {"firefly.plugins": dict(plugins), "firefly.handlers": dict(handlers)}
+        lines = []
+        for group, points in groups.items():
+            lines += [f"[{group}]", *(f"{point} = {value}" for point, value in points.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        importlib.invalidate_caches()
+        return home
+
+    yield install
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def kit(distribution):
+    """Install the plugin `kit` of tests/kit, from distribution `firefly-kit 1.0`."""
+    distribution("firefly-kit", {"firefly_kit": KIT.read_text()}, plugins={"kit": "firefly_kit"})

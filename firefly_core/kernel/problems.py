@@ -104,14 +104,16 @@ class Problems:
     def add_misfit(self, path: Path, value: Any, misfit: Misfit, *, secret: bool = False) -> None:
         """Note everything that `misfit` says about the `value` at `path`."""
         for single in misfit.each():
-            at = path + single.at
-            if at in self.told:
-                continue
-            self.add(at, single.needs, got=single.got or self._got(at, value, single, secret), hint=single.hint)
+            # a value that stands alone where a list may stand has no position
+            inside = single.at[1:] if single.at[:1] == (0,) and not isinstance(value, list | tuple) else single.at
+            at = path + inside
+            if at not in self.told:
+                got = single.got or self._got(at, value, inside, secret)
+                self.add(at, single.needs, got=got, hint=single.hint)
 
-    def _got(self, at: Path, value: Any, misfit: Misfit, secret: bool) -> str:
+    def _got(self, at: Path, value: Any, inside: Path, secret: bool) -> str:
         inner = value
-        for part in misfit.at:
+        for part in inside:
             try:
                 inner = inner[part]
             except (LookupError, TypeError):

@@ -90,8 +90,12 @@ def boolean() -> Rule:
 
 def _span(low: float | None, high: float | None) -> str:
     if low is None:
-        return "" if high is None else f" of at most {high}"
-    return f" of at least {low}" if high is None else f" from {low} to {high}"
+        return "" if high is None else f" of at most {_plain(high)}"
+    return f" of at least {_plain(low)}" if high is None else f" from {_plain(low)} to {_plain(high)}"
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _ranged(needs: str, low: float | None, high: float | None, *, whole: bool) -> Rule:

@@ -114,6 +114,7 @@ class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg]
 
 
 def _text(value: str) -> str:
+    value.encode()  # half a surrogate pair has no UTF-8
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -155,10 +156,10 @@ def dumps(document: Mapping[str, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """Write one value as it stands after `key = `; raises ConfigurationError as `dumps` does."""
-    written = str(_Encoder().dump_value(value))
     try:
+        written = str(_Encoder().dump_value(value))
         again = tomllib.loads(f"value = {written}\n")
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigurationError([f"the value cannot be written as TOML: {error}"]) from None
     if not same(again, {"value": value}):
         raise ConfigurationError(["the value cannot be written as TOML: it would not read back as it is"])
