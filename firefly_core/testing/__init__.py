@@ -10,16 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firefly_core.testing.clock import VirtualClock
+    from firefly_core.testing.context import Called, FakeContext, Pushed
     from firefly_core.testing.memory_network import ANY, MemoryNetwork
     from firefly_core.testing.memory_pipe import Conditions
+    from firefly_core.testing.session import FakeSession
+    from firefly_core.testing.still_clock import StillClock
     from firefly_core.testing.world import World, virtual_time
 
-__all__ = ["ANY", "Conditions", "MemoryNetwork", "VirtualClock", "World", "virtual_time"]
+__all__ = [
+    "ANY",
+    "Called",
+    "Conditions",
+    "FakeContext",
+    "FakeSession",
+    "MemoryNetwork",
+    "Pushed",
+    "StillClock",
+    "VirtualClock",
+    "World",
+    "virtual_time",
+]
 
 _WHERE = {
     "ANY": "memory_network",
+    "Called": "context",
     "Conditions": "memory_pipe",
+    "FakeContext": "context",
+    "FakeSession": "session",
     "MemoryNetwork": "memory_network",
+    "Pushed": "context",
+    "StillClock": "still_clock",
     "VirtualClock": "clock",
     "World": "world",
     "virtual_time": "world",
