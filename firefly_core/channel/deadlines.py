@@ -43,6 +43,8 @@ class Deadlines:
 
     def __init__(self, loop: Any, clock: Clock) -> None:
         self._clock = clock
+        self.now = clock.monotonic
+        """The clock that the deadlines follow."""
         self._timer = loop.timer(0)
         self._loop = loop
         self._buckets: dict[int, list[Deadline]] = {}

@@ -187,6 +187,10 @@ class Stream:
             self.dropped += 1
         return self._bounded()
 
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call `callback` in the hub each time the peer has taken all that waited; it must not block or raise."""
+        self._drained = callback
+
     def _bounded(self) -> bool:
         if self._queue is not None and self._queue.size > self._limits.max_queue:
             self.close("slow_consumer")

@@ -1,0 +1,198 @@
+"""The outgoing side of a channel: calls that wait, calls with a callback, notifications."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+from gevent.exceptions import BlockingSwitchOutError
+from greenlet import getcurrent, greenlet
+
+from firefly_core.channel.cancels import CancelWindow
+from firefly_core.channel.outbox import Outbox
+from firefly_core.channel.pending import FIRST_ID, PendingCalls
+from firefly_core.errors import CallError, DeadlineExceeded, Disconnected, NoSuchMethod, Overloaded
+from firefly_core.wire.envelope import MAX_ID, MAX_METHOD, NOTIFY, REQUEST, check_breadth, packer
+from firefly_core.wire.fault import decode_fault
+
+if TYPE_CHECKING:
+    from firefly_core.channel.limits import ChannelLimits
+
+__all__ = ["CallHandle", "Calls"]
+
+MAX_TIMEOUT = 86_400.0
+CANCEL = "firefly.cancel"
+
+
+class CallHandle:
+    """A call whose answer goes to a callback."""
+
+    __slots__ = ("_calls", "_identifier")
+
+    def __init__(self, calls: Calls, identifier: int) -> None:
+        self._calls = calls
+        self._identifier = identifier
+
+    def cancel(self) -> None:
+        """Give up: the callback is never called, and the peer is told. Harmless when the call has ended."""
+        self._calls.give_up(self._identifier)
+
+
+class Calls:
+    """Sends requests and notifications within the channel's bounds, and wakes who waits."""
+
+    __slots__ = (
+        "_hub",
+        "_last_id",
+        "_limits",
+        "_now",
+        "_outbox",
+        "_pack",
+        "_to_hub",
+        "_window",
+        "closed",
+        "expired",
+        "notified",
+        "overloaded",
+        "pending",
+        "ready",
+        "started",
+        "with_meta",
+    )
+
+    def __init__(self, outbox: Outbox, pending: PendingCalls, limits: ChannelLimits, now: Callable[[], float]) -> None:
+        self._hub = get_hub()
+        # gevent's Hub.switch checks for misuse that `call` rules out itself; the plain switch is 0.4 us cheaper.
+        self._to_hub = greenlet.switch.__get__(self._hub)
+        self._outbox = outbox
+        self._limits = limits
+        self._now = now
+        self._pack = packer().pack
+        self._last_id = FIRST_ID
+        # Half of what the peer bears: the deadline, which it knows too, does the rest.
+        self._window = CancelWindow(limits.cancels // 2, limits.cancel_window, now)
+        self.pending = pending
+        pending.on_expired = self._on_expired
+        self.ready = False
+        """Whether the peer takes calls: the hello is complete, where there is one, and the channel is not closed."""
+        self.closed = "no hello yet"
+        """Why it does not."""
+        self.with_meta = False
+        """Whether the peer understands the extra map."""
+        self.started = self.notified = self.overloaded = self.expired = 0
+
+    def call(self, method: str, params: tuple[Any, ...], timeout: float, meta: dict[str, Any] | None) -> Any:
+        """Wait for the answer in this greenlet."""
+        current = getcurrent()
+        if current is self._hub:
+            raise BlockingSwitchOutError("a call would block the hub; use call_later")
+        identifier = self._request(method, params, timeout, meta, current.switch, False)
+        try:
+            error, result = self._to_hub()
+        except BaseException:
+            self.give_up(identifier)
+            raise
+        if error is None:
+            return result
+        raise error if isinstance(error, CallError) else decode_fault(error)
+
+    def call_later(
+        self,
+        method: str,
+        params: tuple[Any, ...] | list[Any],
+        callback: Callable[[CallError | None, Any], None],
+        timeout: float,
+        meta: dict[str, Any] | None,
+    ) -> CallHandle:
+        """Have the answer brought to `callback`."""
+        return CallHandle(self, self._request(method, params, timeout, meta, callback, True))
+
+    def notify(self, method: str, params: tuple[Any, ...], meta: dict[str, Any] | None) -> bool:
+        """Send without waiting for anything."""
+        if not self.ready or self._outbox.full:
+            self.overloaded += self.ready
+            return False
+        if meta is None or not self.with_meta:
+            frame = self._pack((NOTIFY, method, params))
+        else:
+            frame = self._pack((NOTIFY, method, params, meta))
+        self._check(method, params, frame)
+        self._outbox.add(frame)
+        self.notified += 1
+        return True
+
+    def give_up(self, identifier: int) -> None:
+        """Forget a call: take its request back, or tell the peer that nobody waits any more."""
+        call = self.pending.table.pop(identifier, None)
+        if call is not None:
+            self._cancel(identifier, call[2])
+
+    def close(self, reason: str) -> None:
+        """End every call, in the hub."""
+        self.ready = False
+        self.closed = reason
+        self._hub.loop.run_callback(self.pending.fail, reason, self._outbox.first)
+
+    def _request(
+        self,
+        method: str,
+        params: tuple[Any, ...] | list[Any],
+        timeout: float,
+        meta: dict[str, Any] | None,
+        wake: Callable[..., Any],
+        is_callback: bool,
+    ) -> int:
+        if not self.ready:
+            raise Disconnected(self.closed, sent=False)
+        outbox, pending = self._outbox, self.pending
+        table = pending.table
+        if outbox.full or len(table) >= self._limits.pending:
+            self.overloaded += 1
+            raise Overloaded("the peer is behind: too much waits for it")
+        if not 0 < timeout <= MAX_TIMEOUT:
+            timeout = self._odd_timeout(timeout)
+        identifier = self._last_id + 1
+        while identifier > MAX_ID or identifier in table:
+            identifier = identifier + 1 if identifier < MAX_ID else FIRST_ID
+        self._last_id = identifier
+        if self.with_meta:
+            # The method's own `meta` may not lengthen the deadline.
+            milliseconds = int(timeout * 1000) or 1
+            extra = {"deadline": milliseconds} if meta is None else {**meta, "deadline": milliseconds}
+            frame = self._pack((REQUEST, identifier, method, params, extra))
+        else:
+            frame = self._pack((REQUEST, identifier, method, params))
+        if len(frame) > 256:
+            self._check(method, params, frame)
+        expires = self._now() + timeout
+        table[identifier] = (wake, expires, outbox.first + len(outbox.frames), is_callback)
+        if expires < pending.alarm.at:
+            pending.alarm.set(expires)
+        outbox.add(frame)
+        self.started += 1
+        return identifier
+
+    def _check(self, method: str, params: Any, frame: bytes) -> None:
+        """Refuse what the peer would close the channel for."""
+        if len(frame) > self._limits.frame:
+            raise Overloaded(f"{method[:MAX_METHOD]} has {len(frame)} bytes, a frame at most {self._limits.frame}")
+        if len(method) > MAX_METHOD:
+            raise NoSuchMethod(f"a method's name has at most {MAX_METHOD} characters")
+        check_breadth(params, frame)
+
+    def _odd_timeout(self, timeout: float) -> float:
+        if math.isnan(timeout):
+            raise ValueError("a timeout is a number of seconds, not NaN")
+        if timeout <= 0:
+            raise DeadlineExceeded("the deadline had passed before the call")
+        return MAX_TIMEOUT
+
+    def _on_expired(self, identifier: int, position: int) -> None:
+        self.expired += 1
+        self._cancel(identifier, position)
+
+    def _cancel(self, identifier: int, position: int) -> None:
+        if self.ready and not self._outbox.withdraw(position) and self.with_meta and self._window.take():
+            self._outbox.add(self._pack((NOTIFY, CANCEL, (identifier,))))
