@@ -66,7 +66,7 @@ class Context:
     def trace(self) -> str:
         """The id that follows this command through every server's log."""
         if self._trace is None:
-            self._trace = f"{self._kernel.random.getrandbits(64):016x}"
+            self._trace = self._kernel.new_trace()
         return self._trace
 
     def remaining(self) -> float | None:

@@ -15,7 +15,7 @@ from firefly_core.kernel.session import Session, Uid
 
 if TYPE_CHECKING:
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.mesh import Peer
+    from firefly_core.kernel.peer import Peer
 
 __all__ = ["GATE_ROLE", "Group", "Groups", "Outlet"]
 

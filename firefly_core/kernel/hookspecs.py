@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from firefly_core.kernel.handlers import Handler
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.mesh import Peer
+    from firefly_core.kernel.peer import CommandOffer, Peer
     from firefly_core.kernel.service import Service
     from firefly_core.kernel.session import Session
     from firefly_core.wire.codec import Codec
@@ -84,8 +84,8 @@ def firefly_authenticate(session: Session, credentials: Any) -> int | str | None
 
 
 @hookspec(firstresult=True)
-def firefly_route(session: Session, command: Handler, nodes: Sequence[str]) -> str | None:
-    """Decide which of `nodes` (server names, never empty) takes this session's command; None: Firefly decides."""
+def firefly_route(session: Session, command: CommandOffer, nodes: Sequence[str]) -> str | None:
+    """Decide which of `nodes` (process names, never empty) takes this session's command; None: Firefly decides."""
     return None
 
 

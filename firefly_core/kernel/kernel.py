@@ -30,6 +30,7 @@ from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context
 from firefly_core.kernel.groups import Groups
 from firefly_core.kernel.handlers import Handler, HandlerTable, collect
+from firefly_core.kernel.links import Links
 from firefly_core.kernel.mesh import Mesh
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.timers import Timers
@@ -77,6 +78,7 @@ class Kernel:
         self.deadlines = Deadlines(get_hub().loop, self.clock)
         self.handlers = handlers if handlers is not None else collect(cluster.handler_modules(server))
         self.mesh = Mesh(self)
+        self.links = Links(self)
         self.groups = Groups(self)
         self.timers = Timers(self)
         self.state: Any = None
@@ -88,8 +90,12 @@ class Kernel:
             name: self.plugins.services[name](self, config) for name, config in self.declaration.services.items()
         }
         self._started: list[Service] = []
-        self.gave_up = gevent.event.AsyncResult()
+        self.gave_up: gevent.event.AsyncResult[str] = gevent.event.AsyncResult()
         """Set, to the reason, when this server must end (exit 70)."""
+
+    def new_trace(self) -> str:
+        """Give a new id that follows a command through every server's log."""
+        return f"{self.random.getrandbits(64):016x}"
 
     def give_up(self, reason: str) -> None:
         """Ask whoever runs this server to stop it, because it cannot go on; returns at once."""
@@ -129,7 +135,7 @@ class Kernel:
         """Take nothing new and finish what was accepted, within `timeout` seconds; False: the deadline cut it."""
         self.mesh.announce(draining=True)
         limit = self.cluster.firefly.drain_timeout if timeout is None else timeout
-        with gevent.Timeout(limit, False):
+        with gevent.Timeout(limit, False):  # type: ignore[arg-type]  # the stubs do not know of False
             for service in reversed(self._started):
                 service.drain()
             return True

@@ -23,7 +23,7 @@ def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
     encode = codec.encode
     if not handler.parameters:
 
-        def run(context: Context, _body: bytes) -> bytes:
+        def run(context: Context, body: bytes) -> bytes:  # noqa: ARG001
             return encode(function(context))
 
     elif handler.parameters[0] is bytes:

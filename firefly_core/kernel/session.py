@@ -122,4 +122,4 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     def route(self, server: str, process: str | None) -> None:
-        """Send this session's commands for `server` to its `process` (`"world-2"`) from now on; None: as Firefly likes."""
+        """Send commands for `server` to its `process` (`"world-2"`) from now on; None: as Firefly decides."""

@@ -22,7 +22,7 @@ class Timers:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._greenlets: list[gevent.Greenlet] = []
+        self._greenlets: list[gevent.Greenlet[[Handler], None]] = []
         self.runs = 0
         self.failures = 0
         self.skipped = 0

@@ -66,7 +66,7 @@ class Gate(Service):
         self._next = 0
         self._leaving: dict[int, str] = {}
         self._unflushed: list[ClientSession] = []
-        self._heartbeat: gevent.Greenlet | None = None
+        self._heartbeat: gevent.Greenlet[[], None] | None = None
         self._closing = False
         kernel.mesh.roles.add(GATE_ROLE)
         kernel.groups.outlet = self.crowd
@@ -186,7 +186,7 @@ class Gate(Service):
         if told is None and isinstance(error, RemoteError):
             told = error.code, error.message
         if told is None:
-            trace = context.trace if context is not None else f"{self.kernel.random.getrandbits(64):016x}"
+            trace = context.trace if context is not None else self.kernel.new_trace()
             told = "internal", f"something went wrong here, trace {trace}"
             log = context.log if context is not None else self.kernel.log
             log.error("command %r failed, trace=%s", request.command, trace, exc_info=error)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.session import Uid
@@ -66,8 +65,8 @@ class NodeLink:
 
     def _decide(self, session: ClientSession, command: Command, peers: list[Peer]) -> Peer:
         by_name = {peer.name: peer for peer in peers}
-        handler = Handler("command", command.name, _nowhere, "", command.id, public=command.public)
-        chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=handler, nodes=list(by_name))
+        offer = peers[0].commands[command.id]
+        chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=offer, nodes=list(by_name))
         if chosen in by_name:
             return by_name[chosen]
         return min(peers, key=lambda peer: (self._sessions[peer.name], peer.name))
@@ -127,6 +126,3 @@ class NodeLink:
         self._actions[verb](session, *arguments)
         return True
 
-
-def _nowhere() -> None:
-    """Stand in for the function of a command whose handler is on another server."""

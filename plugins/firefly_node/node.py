@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 
 from firefly_core.channel.deadlines import Deadline
+from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.later import Later
 from firefly_core.errors import NoSuchMethod, Overloaded, RemoteError, Unavailable, client_error
 from firefly_core.kernel.cluster import Cluster
@@ -20,7 +21,7 @@ from firefly_core.kernel.run import Run, runner_of
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.wire.codec import Codec
 from firefly_node.config import NodeConfig
-from firefly_node.roots import RootAddress, root_addresses, root_problems
+from firefly_node.roots import root_addresses, root_problems
 from firefly_node.session import NodeSession
 
 __all__ = ["Node"]
@@ -43,7 +44,7 @@ class Node(Service):
         self._runs: dict[tuple[Handler, str], Run] = {}
         self._boots: dict[str, int] = {}
         self._lost: dict[str, Deadline] = {}
-        self._dialers: list[Any] = []
+        self._dialers: list[Dialer] = []
         kernel.mesh.roles.add("node")
 
     @classmethod
@@ -60,7 +61,9 @@ class Node(Service):
         mesh.listeners.append(self._on_change)
         for server in self.config.roots:
             for address in root_addresses(self.kernel.cluster, server):
-                self._dialers.append(self._dial(address))
+                dialer = self.kernel.links.dialer(address.host, address.port)
+                self._dialers.append(dialer)
+                dialer.start()
 
     def drain(self) -> None:
         while any(session.queue for sessions in self.sessions.values() for session in sessions.values()):
@@ -77,11 +80,6 @@ class Node(Service):
             "commands_total": self.commands,
             "errors_total": self.errors,
         }
-
-    def _dial(self, address: RootAddress) -> Any:
-        dialer = self.kernel.mesh.dialer(address.process, address.host, address.port)
-        dialer.start()
-        return dialer
 
     # --------------------------------------------------------------------------------------------- commands
 

@@ -70,7 +70,7 @@ class Root(Service):
             self._refused += 1
             transport.close()
             return
-        channel = self.kernel.mesh.accept(transport, strangers=self.config.open, on_lost=self._channels.discard)
+        channel = self.kernel.links.accept(transport, strangers=self.config.open, on_lost=self._channels.discard)
         self._channels.add(channel)
         channel.start()
 
