@@ -1,0 +1,83 @@
+"""Draws the supervisor's plan from a checked firefly.toml, in a throw-away process: the check has loaded plugins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from firefly_core.kernel.cluster import Cluster, Server
+from firefly_core.kernel.config import fields_of, server
+from firefly_core.kernel.listen import Listeners
+from firefly_core.kernel.nesting import inner_rule
+from firefly_core.kernel.service import Phase
+from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan
+
+__all__ = ["draft"]
+
+NAMES_A_SERVER = type(server())
+PAGES = ("http", "https")
+
+
+def draft(cluster: Cluster) -> Plan:
+    """Give the plan of a configuration."""
+    servers = tuple(_server(found, cluster) for found in cluster.servers.values())
+    return Plan(
+        name=cluster.name,
+        path=str(cluster.path),
+        var=str(cluster.firefly.var),
+        servers=servers,
+        source=cluster.document.text,
+        json_log=cluster.firefly.log == "json",
+        drain_timeout=cluster.firefly.drain_timeout,
+        secret=cluster.firefly.secret is not None,
+        pages=tuple(
+            address.url for found in servers for address in found.own if address.url.partition(":")[0] in PAGES
+        ),
+        warnings=cluster.warnings,
+    )
+
+
+def _server(found: Server, cluster: Cluster) -> ServerPlan:
+    places = list(_addresses(found))
+    needs = tuple(dict.fromkeys(name for name in _named(found) if name != found.name))
+    services = cluster.plugins.services
+    return ServerPlan(
+        name=found.name,
+        fingerprint=_fingerprint(found.name, needs, cluster),
+        replicas=found.replicas,
+        critical=found.critical,
+        door=any(services[name].phase == Phase.DOOR for name in found.services),
+        needs=needs,
+        held=tuple(address for address, held in places if held),
+        own=tuple(address for address, held in places if not held),
+    )
+
+
+def _addresses(found: Server) -> Iterator[tuple[Address, bool]]:
+    """Give every address with whether the supervisor holds it: it does where a client protocol is spoken."""
+    for service, made in found.services.items():
+        for entry, value in fields_of(made):
+            rule = inner_rule(entry.rule)
+            if not isinstance(rule, Listeners) or value is None:
+                continue
+            for listen in value:
+                held = listen.protocol is not None and not rule.spread
+                for replica in range(1, (found.replicas if rule.spread else 1) + 1):
+                    host, port = listen.address(replica, spread=rule.spread)
+                    key = f"servers.{found.name}.{service}.{entry.name}"
+                    yield Address(key=key, url=str(listen.url), host=host, port=port), held
+
+
+def _named(found: Server) -> Iterator[str]:
+    for made in found.services.values():
+        for entry, value in fields_of(made):
+            if isinstance(inner_rule(entry.rule), NAMES_A_SERVER) and value is not None:
+                yield from (value,) if isinstance(value, str) else value
+
+
+def _fingerprint(name: str, needs: tuple[str, ...], cluster: Cluster) -> str:
+    values = cluster.document.values
+    tables = [values.get("firefly"), *(values["servers"][server] for server in (name, *needs))]
+    text = json.dumps(tables, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
