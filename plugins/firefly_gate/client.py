@@ -149,23 +149,19 @@ class ClientSession(Session, Serial):
         wire = self.wire
         if wire.failure is not None:
             return []
+        layer = self.layer
         try:
-            if self.layer is None:
-                requests = wire.receive(data)
-            else:
-                requests = []
-                for message in self.layer.receive(data):
-                    requests += wire.receive(message)
-                if self.layer.output:
-                    self.stream.write(b"".join(self.layer.take_output()))
+            requests = wire.receive(data) if layer is None else layer.carry(wire, data)
         except ProtocolError as error:
             self._break(error)
             return []
+        if layer is not None and layer.output is not None:
+            self.stream.write(b"".join(layer.take_output()))
         if wire.output is not None:
             frames, wire.output = wire.output, None
             for frame in frames:
                 self._write(frame)
-        if wire.partial():
+        if wire.partial() or (layer is not None and layer.partial()):
             if self._frame_deadline is None:
                 limit = self.gate.config.frame_timeout
                 self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
@@ -412,9 +408,9 @@ class ClientSession(Session, Serial):
         goodbye = self.wire.encode_goodbye(reason)
         if goodbye:
             self._write(goodbye)
-        if self.layer is not None:
-            self.stream.write(self.layer.close_frame(1000, reason))
         self.flush()
+        if self.layer is not None:
+            self.stream.write(self.layer.close_frame(1000, reason) or self.layer.refusal(reason))
         self.stream.close_after_flush(reason)
 
     # ----------------------------------------------------------------------------------------------- ending
@@ -422,8 +418,8 @@ class ClientSession(Session, Serial):
     def _break(self, error: ProtocolError) -> None:
         """End a connection whose bytes are not of the protocol."""
         if self.layer is not None:
-            frames = self.layer.take_output()
-            self.stream.write(b"".join(frames) or self.layer.close_frame(1002, error.reason))
+            self.flush()
+            self.stream.write(b"".join(self.layer.take_output()) + self.layer.close_frame(1002, error.reason))
         self.flush()
         self.stream.close_after_flush(error.reason)
 

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.config import KiB, Listen, MiB, Rate, config, duration, integer, key, list_of, listeners, text
+from ipaddress import ip_network
+
+from firefly_core.kernel.config import (
+    KiB,
+    Listen,
+    MiB,
+    Misfit,
+    Rate,
+    Rule,
+    config,
+    duration,
+    integer,
+    key,
+    list_of,
+    listeners,
+    text,
+)
 from firefly_core.kernel.config import rate as rate_rule
 from firefly_core.kernel.config import size as size_rule
 
 __all__ = ["GateConfig", "ListenerConfig"]
+
+
+def network() -> Rule:
+    """Accept a network such as `"10.0.0.0/8"`."""
+    needs = 'a network such as "10.0.0.0/8" or "2001:db8::/32"'
+
+    def parse(value: object) -> str:
+        try:
+            return str(ip_network(value)) if isinstance(value, str) else _misfit(needs)
+        except ValueError:
+            return _misfit(needs)
+
+    return Rule(needs, parse)
+
+
+def _misfit(needs: str) -> str:
+    raise Misfit(needs)
 
 
 @config
@@ -46,3 +79,8 @@ class GateConfig:
         size_rule(1 * KiB, 16 * MiB), "bytes of waiting commands at which a session is not read", 16 * KiB
     )
     max_sessions: int = key(integer(1, 1_000_000), "sessions at one gate; a further client is told `busy`", 10_000)
+    per_address: int = key(integer(1, 1_000_000), "connections that one address (IPv6: one /64) may have", 256)
+    connect_rate: Rate | None = key(rate_rule(), "new connections of one address", "50/s")
+    trusted: tuple[str, ...] = key(
+        list_of(network()), "networks whose addresses are exempt from per_address and connect_rate, as loopback is", []
+    )

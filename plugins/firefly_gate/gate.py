@@ -20,6 +20,7 @@ from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid
 from firefly_core.wire.protocol import Request
+from firefly_gate.admission import Admission
 from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
@@ -58,6 +59,9 @@ class Gate(Service):
         super().__init__(kernel, config)
         self.counts = Counts()
         self.crowd = Crowd()
+        self.admission = Admission(
+            kernel.clock, most=config.per_address, rate=config.connect_rate, trusted=config.trusted
+        )
         self.stream_limits = StreamLimits(max_queue=config.queue, send_timeout=config.send_timeout)
         self.burst = config.rate.count * 2 if config.rate is not None else float("inf")
         self.doors = [Door(self, listen) for listen in config.listen]
@@ -125,9 +129,13 @@ class Gate(Service):
         session = ClientSession(self, door, transport, self._number << 40 | self._next)
         self.crowd.enter(session)
         session.stream.start()
+        refusal = self.admission.enter(session.address)
         if self._closing or len(self.crowd.sessions) > self.config.max_sessions:
+            refusal = "busy"
+        if refusal is not None:
+            # He is told: somebody who is left in the backlog would wait without knowing why.
             self.counts.refused += 1
-            session.kick("busy")
+            session.kick(refusal)
             return
         self.counts.accepted += 1
         self.kernel.runners.run(self._welcome, session)
@@ -139,6 +147,7 @@ class Gate(Service):
     def left(self, session: ClientSession, reason: str) -> None:
         """Note that a connection has ended; called where it ended."""
         self.counts.closed[reason] += 1
+        self.admission.leave(session.address)
         self.crowd.leave(session)
         self._leaving[session.id] = reason
 
