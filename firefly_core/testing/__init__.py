@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firefly_core.testing.client import FakeClient
+    from firefly_core.testing.client_wire import DatapackWire, JsonWire, PushReceived
     from firefly_core.testing.clock import VirtualClock
     from firefly_core.testing.context import Called, FakeContext, Pushed
     from firefly_core.testing.memory_network import ANY, MemoryNetwork
@@ -21,9 +23,13 @@ __all__ = [
     "ANY",
     "Called",
     "Conditions",
+    "DatapackWire",
+    "FakeClient",
     "FakeContext",
     "FakeSession",
+    "JsonWire",
     "MemoryNetwork",
+    "PushReceived",
     "Pushed",
     "StillClock",
     "VirtualClock",
@@ -35,9 +41,13 @@ _WHERE = {
     "ANY": "memory_network",
     "Called": "context",
     "Conditions": "memory_pipe",
+    "DatapackWire": "client_wire",
+    "FakeClient": "client",
     "FakeContext": "context",
     "FakeSession": "session",
+    "JsonWire": "client_wire",
     "MemoryNetwork": "memory_network",
+    "PushReceived": "client_wire",
     "Pushed": "context",
     "StillClock": "still_clock",
     "VirtualClock": "clock",
