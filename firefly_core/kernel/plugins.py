@@ -90,6 +90,8 @@ class Plugins:
 
     def context(self, kernel: Kernel) -> dict[str, Callable[[Any], Any]]:
         """Give what the plugins add to `ctx`; raises ConfigurationError naming plugin, hook and distribution."""
+        from firefly_core.kernel.context import Context
+
         merged: dict[str, Callable[[Any], Any]] = {}
         owners: dict[str, str] = {}
         problems: list[str] = []
@@ -99,7 +101,11 @@ class Plugins:
                 problems.append(f"{where}: needs to return a dict of names to functions")
                 continue
             for attribute, function in offered.items():
-                if attribute in merged:
+                if not isinstance(attribute, str) or not attribute.isidentifier():
+                    problems.append(f"{where}: offers ctx.{attribute}, which is no name")
+                elif hasattr(Context, attribute):
+                    problems.append(f"{where}: offers ctx.{attribute}, which every ctx has already")
+                elif attribute in merged:
                     problems.append(f"{where}: offers ctx.{attribute}, and so does plugin {owners[attribute]!r}")
                 merged[attribute] = function
                 owners[attribute] = name
@@ -133,9 +139,12 @@ class Plugins:
         for name, call in self.calls(hook_name):
             where = self._where(name, hook_name)
             try:
-                yield name, cut(where, call, arguments)
+                offered = cut(where, call, arguments)
             except Raised as raised:
                 problems.append(f"{where}: {raised}")
+                continue
+            if offered is not None:
+                yield name, offered
 
     def _where(self, name: str, hook_name: str) -> str:
         return f"plugin {name!r} ({self.distribution_of(name)}), hook {hook_name}"
