@@ -30,13 +30,14 @@ export class Connection extends EventTarget {
     this.become("connecting");
     const socket = new WebSocket(this.url);
     this.socket = socket;
+    this.goodbye = null; // why the server said it will close
     socket.onopen = () => {
       this.delay = FIRST_DELAY;
       this.become("open");
       this.dispatchEvent(new Event("open"));
     };
     socket.onmessage = (event) => this.receive(event.data);
-    socket.onclose = (event) => socket === this.socket && this.lose(event);
+    socket.onclose = () => socket === this.socket && this.lose();
   }
 
   /** Ask the server; the promise ends in the answer's body or in a CallError, always. */
@@ -61,7 +62,9 @@ export class Connection extends EventTarget {
 
   receive(text) {
     const message = JSON.parse(text);
-    if (message.id !== undefined && message.id !== null) this.settle(message.id, message);
+    if (message.cmd === "ping") this.socket.send('{"cmd":"pong"}');
+    else if (message.cmd === "goodbye") this.goodbye = message.body.reason;
+    else if (message.id !== undefined && message.id !== null) this.settle(message.id, message);
     else this.dispatchEvent(new CustomEvent("push", { detail: message }));
   }
 
@@ -78,11 +81,11 @@ export class Connection extends EventTarget {
     for (const id of [...this.waiting.keys()]) this.settle(id, { error: { code, message: "the connection was lost" } });
   }
 
-  lose(event) {
+  lose() {
     this.socket = null;
     this.fail("unavailable");
     this.become("waiting");
-    this.dispatchEvent(new CustomEvent("lost", { detail: event.reason }));
+    this.dispatchEvent(new CustomEvent("lost", { detail: this.goodbye }));
     if (this.state !== "waiting") return; // a listener has ended it
     this.timer = setTimeout(() => this.dial(), this.delay * (0.8 + 0.4 * Math.random()));
     this.delay = Math.min(LAST_DELAY, this.delay * 1.6);

@@ -83,6 +83,14 @@ connection.addEventListener("state", ({ detail: state }) => {
   $("link").textContent = { connecting: "connecting", open: "connected", waiting: "connection lost, trying again", ended: "ended" }[state];
 });
 
+connection.addEventListener("lost", ({ detail: reason }) => {
+  if (reason !== "logged_in_elsewhere") return;
+  connection.end(); // or two pages with one name would throw each other out for ever
+  name = null;
+  $("problem").textContent = "You have walked in from somewhere else.";
+  show("login");
+});
+
 /** Ask for something as this player; when the world has forgotten him after a restart, come in again. */
 async function ask(cmd, body) {
   try {
