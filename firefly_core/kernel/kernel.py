@@ -28,6 +28,7 @@ from firefly_core.channel.transport import Network
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context
+from firefly_core.kernel.directory import Directory
 from firefly_core.kernel.groups import Groups
 from firefly_core.kernel.handlers import Handler, HandlerTable, collect
 from firefly_core.kernel.links import Links
@@ -81,6 +82,8 @@ class Kernel:
         self.links = Links(self)
         self.groups = Groups(self)
         self.timers = Timers(self)
+        self.directory: Directory | None = None
+        """Who is at which gate, where this process has the directory."""
         self.state: Any = None
         """What `@on_start` returned."""
         self.context_offers = self.plugins.context(self)
@@ -148,6 +151,7 @@ class Kernel:
         self.timers.stop()
         if self._started:
             self.run_on("stop")
+        self.links.stop()
         self._stop_phase(Phase.MESH)
         self._stop_phase(Phase.STORAGE)
         self.runners.close()

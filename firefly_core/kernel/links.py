@@ -10,6 +10,7 @@ from firefly_core.channel.limits import ChannelLimits
 from firefly_core.channel.rpc import RpcChannel
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CallError
+from firefly_core.kernel.roots import RootAddress
 from firefly_core.wire.hello import NONCE_SIZE, Acceptor, Initiator
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Links:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._limits = ChannelLimits()
+        self._dialers: dict[str, Dialer] = {}
 
     def accept(self, transport: Transport, *, strangers: bool, on_lost: Callable[[RpcChannel], None]) -> RpcChannel:
         """Give the channel of a connection that came in; `start` it. `strangers` may stay without a hello."""
@@ -49,8 +51,18 @@ class Links:
             new_trace=self._kernel.new_trace,
         )
 
-    def dialer(self, host: str, port: int) -> Dialer:
-        """Give a dialer that keeps a channel to a root; `start` it."""
+    def reach(self, address: RootAddress) -> None:
+        """Keep a channel to a root from now on; asking twice keeps one."""
+        if address.process not in self._dialers:
+            dialer = self._dialers[address.process] = self._dialer(address.host, address.port)
+            dialer.start()
+
+    def stop(self) -> None:
+        """Dial no more, and close the channels that were dialed."""
+        for dialer in self._dialers.values():
+            dialer.stop("server_stopping")
+
+    def _dialer(self, host: str, port: int) -> Dialer:
         kernel = self._kernel
 
         def make(

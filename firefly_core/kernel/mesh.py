@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from firefly_core.kernel.context import Context
     from firefly_core.kernel.kernel import Kernel
 
-__all__ = ["ROOT_ROLE", "Deferred", "Mesh", "Method"]
+__all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method"]
 
 ROOT_ROLE = "root"
+NODE_ROLE = "node"
 CALL_TIMEOUT = 10.0
 HOP = 0.005
 """Seconds that a nested call leaves its caller to answer."""

@@ -53,6 +53,7 @@ class ClientSession(Session, Serial):
         "codec",
         "door",
         "gate",
+        "generation",
         "groups",
         "heard",
         "id",
@@ -91,6 +92,8 @@ class ClientSession(Session, Serial):
         self.target: Any = None
         self.barrier = False
         """Whether the next command waits until all open ones are answered."""
+        self.generation = 0
+        """Counts the logins of the cluster: of two of one player the higher stays."""
         self.version = 1
         """Counts the changes that nodes must hear of."""
         self.seen: dict[str, int] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.run import Run, runner_of
 from firefly_core.wire.codec import Codec
@@ -30,6 +31,8 @@ def command_table(kernel: Kernel, codec: Codec, timeout: float) -> dict[int | st
     """Give every command that this server or a connected one takes, by id and by name; own handlers come first."""
     table: dict[int | str, Command] = {}
     for peer in kernel.mesh.peers.values():
+        if NODE_ROLE not in peer.roles:
+            continue
         for offer in peer.commands.values():
             command = table.get(offer.id)
             if command is None:

@@ -11,6 +11,7 @@ from firefly_core.kernel.config import (
     Misfit,
     Rate,
     Rule,
+    choice,
     config,
     duration,
     integer,
@@ -83,4 +84,9 @@ class GateConfig:
     connect_rate: Rate | None = key(rate_rule(), "new connections of one address", "50/s")
     trusted: tuple[str, ...] = key(
         list_of(network()), "networks whose addresses are exempt from per_address and connect_rate, as loopback is", []
+    )
+    second_login: str = key(
+        choice("replace", "refuse"),
+        "a player who is logged in logs in again: which session ends, the old or the new",
+        "replace",
     )

@@ -26,6 +26,7 @@ from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
 from firefly_gate.crowd import Crowd
 from firefly_gate.door import Door
+from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
 
 __all__ = ["Counts", "Gate"]
@@ -65,7 +66,8 @@ class Gate(Service):
         self.stream_limits = StreamLimits(max_queue=config.queue, send_timeout=config.send_timeout)
         self.burst = config.rate.count * 2 if config.rate is not None else float("inf")
         self.doors = [Door(self, listen) for listen in config.listen]
-        self.links = NodeLink(self)
+        self.nodes = NodeLink(self)
+        self.logins = Logins(self)
         self._number = _gate_number(kernel)
         self._next = 0
         self._leaving: dict[int, str] = {}
@@ -78,7 +80,8 @@ class Gate(Service):
     # ---------------------------------------------------------------------------------------------- service
 
     def start(self) -> None:
-        self.links.start()
+        self.nodes.start()
+        self.logins.start()
         self.learn()
         for door in self.doors:
             door.open()
@@ -148,6 +151,8 @@ class Gate(Service):
         """Note that a connection has ended; called where it ended."""
         self.counts.closed[reason] += 1
         self.admission.leave(session.address)
+        if session.uid is not None:
+            self.logins.leave(session, session.uid)
         self.crowd.leave(session)
         self._leaving[session.id] = reason
 
@@ -156,27 +161,36 @@ class Gate(Service):
         reason = self._leaving.pop(session.id, None)
         if reason is None:
             return
-        self.links.closed(session, reason)
+        self.nodes.closed(session, reason)
         self.kernel.run_on("disconnect", lambda handler: Context(self.kernel, handler, session))
         self.kernel.plugins.notify("firefly_session_closed", session=session, reason=reason)
 
     def bind(self, session: ClientSession, uid: Uid) -> None:
-        """Log a player in; an older session of his is kicked. Raises ValueError for another uid or a bad one."""
+        """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.
+
+        Raises ValueError for another uid or a bad one, Unavailable, Refuse.
+        """
         if isinstance(uid, bool) or not isinstance(uid, (int, str)) or uid == "":
             raise ValueError(f"a uid is an int or a text, not {uid!r}")
         if session.uid is not None and session.uid != uid:
             raise ValueError(f"this session is {session.uid!r} already")
         if session.closed or session.uid == uid:
             return
+        self.logins.enter(session, uid)
+        if session.closed:
+            self.logins.leave(session, uid)
+            return
         older = self.crowd.players.get(uid)
         self.crowd.bind(session, uid)
         session.bound(uid)
-        if older is not None:
+        if older is not None and older is not session:
             older.kick("logged_in_elsewhere")
         self.kernel.run_on("login", lambda handler: Context(self.kernel, handler, session))
 
     def unbind(self, session: ClientSession) -> None:
         """Log a player out."""
+        if session.uid is not None:
+            self.logins.leave(session, session.uid)
         self.crowd.unbind(session)
         session.bound(None)
 
@@ -187,7 +201,7 @@ class Gate(Service):
         peers = command.peers
         if len(peers) == 1 and session.routes is None:
             return peers[0] if peers[0].connected else None
-        return self.links.choose(session, command)
+        return self.nodes.choose(session, command)
 
     def explain(self, error: BaseException, request: Request, context: Context | None) -> tuple[str, str]:
         """Give what the client is told of an error; what only we may know is logged with the trace id."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firefly_core.errors import Refuse
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.session import Uid
@@ -123,6 +124,8 @@ class NodeLink:
         session = self._gate.crowd.sessions.get(sid)
         if session is None:
             return False
-        self._actions[verb](session, *arguments)
+        try:
+            self._actions[verb](session, *arguments)
+        except ValueError as error:
+            raise Refuse("bad_value", str(error)) from error
         return True
-

@@ -9,19 +9,19 @@ from typing import Any
 import gevent
 
 from firefly_core.channel.deadlines import Deadline
-from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.later import Later
 from firefly_core.errors import NoSuchMethod, Overloaded, RemoteError, Unavailable, client_error
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.roots import root_addresses, root_problems
 from firefly_core.kernel.run import Run, runner_of
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.wire.codec import Codec
 from firefly_node.config import NodeConfig
-from firefly_node.roots import root_addresses, root_problems
 from firefly_node.session import NodeSession
 
 __all__ = ["Node"]
@@ -44,8 +44,7 @@ class Node(Service):
         self._runs: dict[tuple[Handler, str], Run] = {}
         self._boots: dict[str, int] = {}
         self._lost: dict[str, Deadline] = {}
-        self._dialers: list[Dialer] = []
-        kernel.mesh.roles.add("node")
+        kernel.mesh.roles.add(NODE_ROLE)
 
     @classmethod
     def check(cls, server: str, config: NodeConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:
@@ -61,17 +60,15 @@ class Node(Service):
         mesh.listeners.append(self._on_change)
         for server in self.config.roots:
             for address in root_addresses(self.kernel.cluster, server):
-                dialer = self.kernel.links.dialer(address.host, address.port)
-                self._dialers.append(dialer)
-                dialer.start()
+                self.kernel.links.reach(address)
 
     def drain(self) -> None:
         while any(session.queue for sessions in self.sessions.values() for session in sessions.values()):
             gevent.sleep(0.02)
 
     def stop(self) -> None:
-        for dialer in self._dialers:
-            dialer.stop()
+        for lost in self._lost.values():
+            lost.cancel()
 
     def statistics(self) -> Mapping[str, float]:
         return {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.later import Later
-from firefly_core.errors import Disconnected, Overloaded, RemoteError
+from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError
 from firefly_core.kernel.context import Context
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.marks import Policy, Push
@@ -155,7 +155,9 @@ class NodeSession(Session, Serial):
         try:
             self.gate.call("firefly.session", "bind", self.id, uid)
         except RemoteError as error:
-            raise ValueError(error.message) from error
+            if error.code == "bad_value":
+                raise ValueError(error.message) from error
+            raise Refuse(error.code, error.message) from error
         self.uid = uid
         self.greet()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from firefly_core.channel.rpc import RpcChannel
 from firefly_core.channel.transport import Listener, Transport
 from firefly_core.kernel.cluster import Cluster
+from firefly_core.kernel.directory import Directory, directory_process
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.mesh import ROOT_ROLE
 from firefly_core.kernel.service import Phase, Service
@@ -30,6 +31,8 @@ class Root(Service):
         self._refused = 0
         kernel.mesh.roles.add(ROOT_ROLE)
         kernel.mesh.expected |= _expected(kernel)
+        if directory_process(kernel.cluster) == (kernel.server, kernel.replica):
+            kernel.directory = Directory(kernel)
 
     @classmethod
     def check(cls, server: str, config: RootConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:  # noqa: ARG003

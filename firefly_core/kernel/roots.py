@@ -8,28 +8,31 @@ import attrs
 
 from firefly_core.kernel.cluster import Cluster
 
-__all__ = ["RootAddress", "root_addresses", "root_problems"]
+__all__ = ["ROOT", "RootAddress", "root_address", "root_addresses", "root_problems"]
 
 ROOT = "root"
+"""The service that other servers connect to; whichever plugin offers it has a key `listen`."""
 
 
 @attrs.frozen
 class RootAddress:
-    """Where one process listens for nodes."""
+    """Where one process listens for other servers."""
 
     process: str
     host: str
     port: int
 
 
-def root_addresses(cluster: Cluster, server: str) -> list[RootAddress]:
-    """Give the address of each process of `server`; the first listener of its root counts."""
+def root_address(cluster: Cluster, server: str, replica: int) -> RootAddress:
+    """Give where a process listens; the first listener of its root counts."""
     declared = cluster.server(server)
-    listen = declared.services[ROOT].listen[0]
-    return [
-        RootAddress(process, *listen.address(replica, spread=True))
-        for replica, process in enumerate(declared.process_names(), start=1)
-    ]
+    host, port = declared.services[ROOT].listen[0].address(replica, spread=True)
+    return RootAddress(f"{server}-{replica}", host, port)
+
+
+def root_addresses(cluster: Cluster, server: str) -> list[RootAddress]:
+    """Give the address of each process of `server`."""
+    return [root_address(cluster, server, replica) for replica in range(1, cluster.server(server).replicas + 1)]
 
 
 def root_problems(server: str, roots: Sequence[str], cluster: Cluster) -> Iterable[tuple[str, str]]:

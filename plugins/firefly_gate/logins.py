@@ -1,0 +1,98 @@
+"""Logins: the gate's side of the directory, so that a player is logged in once in the whole cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firefly_core.errors import CallError, Refuse, Unavailable
+from firefly_core.kernel.directory import Directory, directory_process
+from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.roots import root_address
+from firefly_core.kernel.session import Uid
+
+if TYPE_CHECKING:
+    from firefly_gate.client import ClientSession
+    from firefly_gate.gate import Gate
+
+__all__ = ["Logins"]
+
+SLICE = 1000
+"""Players in one message to a directory that has come back."""
+
+
+class Logins:
+    """Asks the directory, which is here or at another process. While it is away nobody new can log in."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._kernel = gate.kernel
+        self._process = ""
+        self._displaced: dict[int, int] = {}
+        """Generations that displaced a session whose own login was still on its way."""
+        self._pending: set[int] = set()
+
+    def start(self) -> None:
+        """Find the directory, and reach for it where it is elsewhere."""
+        kernel = self._kernel
+        kernel.mesh.session_verbs["displace"] = self._on_displace
+        where = directory_process(kernel.cluster)
+        if where is None:
+            kernel.directory = kernel.directory or Directory(kernel)
+            return
+        address = root_address(kernel.cluster, *where)
+        self._process = address.process
+        if self._process != kernel.name:
+            kernel.mesh.listeners.append(self._on_change)
+            kernel.links.reach(address)
+
+    def enter(self, session: ClientSession, uid: Uid) -> None:
+        """Log a session in and give it its generation; may block.
+
+        Raises Unavailable while the directory is away, Refuse where the player is logged in and stays.
+        """
+        self._pending.add(session.id)
+        try:
+            generation = self._login(session.id, uid)
+            newer = self._displaced.pop(session.id, 0)
+        finally:
+            self._pending.discard(session.id)
+        if not generation or newer > generation:
+            raise Refuse("logged_in_elsewhere", "this player is logged in already")
+        session.generation = generation
+
+    def leave(self, session: ClientSession, uid: Uid) -> None:
+        """Log a session out; never blocks."""
+        if self._kernel.directory is not None:
+            self._kernel.directory.logout(self._kernel.name, session.id, uid)
+        elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
+            # Lost with the channel: the gate tells who is here when the directory comes back.
+            peer.notify("firefly.logout", session.id, uid)
+
+    def _login(self, sid: int, uid: Uid) -> int:
+        replace = self._gate.config.second_login == "replace"
+        directory = self._kernel.directory
+        if directory is not None:
+            return directory.login(self._kernel.name, sid, uid, replace)
+        peer = self._kernel.mesh.peers.get(self._process)
+        if peer is None or not peer.connected:
+            raise Unavailable("nobody can say just now who is logged in")
+        try:
+            return int(peer.call("firefly.login", sid, uid, replace))
+        except CallError as error:
+            raise Unavailable("nobody can say just now who is logged in") from error
+
+    def _on_change(self, peer: Peer, connected: bool) -> None:
+        """Tell a directory that has come back who is here."""
+        if peer.name != self._process or not connected or peer.announced:
+            return
+        players = [(uid, session.id, session.generation) for uid, session in self._gate.crowd.players.items()]
+        for begin in range(0, len(players), SLICE):
+            peer.notify("firefly.players", players[begin : begin + SLICE])
+
+    def _on_displace(self, _peer: Peer | None, sid: int, uid: Uid, generation: int) -> None:
+        """End a session whose player has logged in elsewhere since."""
+        session = self._gate.crowd.sessions.get(sid)
+        if session is not None and session.uid == uid and session.generation < generation:
+            session.kick("logged_in_elsewhere")
+        elif sid in self._pending:
+            self._displaced[sid] = generation
