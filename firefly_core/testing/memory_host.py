@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["MemoryHost"]
 
 RETRY_SYN = 1.0
-ECONNREFUSED = 111
+ECONNREFUSED, ENETDOWN = 111, 100
 
 
 class MemoryHost:
@@ -26,6 +26,8 @@ class MemoryHost:
         self.network = network
         self.name = name
         self.address = address
+        self.down = False
+        """Whether this host's process has crashed."""
 
     def dial(self, host: str, port: int, *, timeout: float) -> Transport:
         """Connect within `timeout` seconds; blocks the calling greenlet. Raises OSError."""
@@ -42,7 +44,7 @@ class MemoryHost:
         self, host: str, port: int, on_accept: Callable[[Transport], None], *, descriptor: int | None = None
     ) -> Listener:
         """Listen. A `descriptor`, whatever its number, says that other hosts share the port. Raises OSError."""
-        self.network.check_up(self.name)
+        self._check_up()
         shared = descriptor is not None
         return MemoryListener(self.network, self.name, _canonical(host), port, on_accept, shared=shared)
 
@@ -50,13 +52,13 @@ class MemoryHost:
         network = self.network
         pause = RETRY_SYN
         while True:
-            network.check_up(self.name)
+            self._check_up()
             listener = network.find(_canonical(host), port)
             if listener is not None:
                 lost = network.is_cut(self.name, listener.owner) or network.is_cut(listener.owner, self.name)
                 if not lost:
                     gevent.sleep(self._round_trip(listener.owner))
-                    network.check_up(self.name)
+                    self._check_up()
                 if not lost and not listener.full and not listener.closed:
                     return network.connect(self, listener)
                 if not listener.closed:
@@ -67,6 +69,10 @@ class MemoryHost:
             else:
                 gevent.sleep(0)
             raise ConnectionRefusedError(ECONNREFUSED, f"connection refused by {host}:{port}")
+
+    def _check_up(self) -> None:
+        if self.down:
+            raise OSError(ENETDOWN, f"{self.name} is down")
 
     def _round_trip(self, other: str) -> float:
         there, back = self.network.conditions_of(self.name, other), self.network.conditions_of(other, self.name)

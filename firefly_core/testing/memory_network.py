@@ -28,7 +28,7 @@ __all__ = ["ANY", "MemoryNetwork"]
 ANY = "*"
 """Stands for every host where a link is named."""
 FIRST_PORT = 40_000
-EADDRINUSE, ENETDOWN = 98, 100
+EADDRINUSE = 98
 
 
 class _Connection:
@@ -56,7 +56,7 @@ class MemoryNetwork:
         self._default = conditions
         self._links: dict[tuple[str, str], Conditions] = {}
         self._cuts: set[tuple[str, str]] = set()
-        self._down: set[str] = set()
+        self._hosts: dict[str, list[MemoryHost]] = {}
         self._listeners: dict[int, list[MemoryListener]] = {}
         self._connections: dict[int, _Connection] = {}
         self._counter = 0
@@ -64,7 +64,9 @@ class MemoryNetwork:
 
     def host(self, name: str, *, address: str = "127.0.0.1") -> MemoryHost:
         """Give the network as one host sees it; `address` is what its peers see it come from."""
-        return MemoryHost(self, name, address)
+        host = MemoryHost(self, name, address)
+        self._hosts.setdefault(name, []).append(host)
+        return host
 
     @property
     def connections(self) -> list[tuple[str, str]]:
@@ -115,8 +117,12 @@ class MemoryNetwork:
         return len(broken)
 
     def crash(self, name: str) -> None:
-        """Let a host's process die: its sockets are closed by its kernel, and it can do nothing until `restore`."""
-        self._down.add(name)
+        """Let a host's process die: its sockets are closed by its kernel, and it can do nothing more.
+
+        A later `host(name)` is the next process of that name.
+        """
+        for host in self._hosts.pop(name, ()):
+            host.down = True
         for listeners in list(self._listeners.values()):
             for listener in [listener for listener in listeners if listener.owner == name]:
                 listener.close()
@@ -125,21 +131,12 @@ class MemoryNetwork:
                 if pipe.source == name:
                     end.close()
 
-    def restore(self, name: str) -> None:
-        """Let a crashed host use the network again."""
-        self._down.discard(name)
-
     # ------------------------------------------------------------------------------------------- for the hosts
 
     def note(self, what: str, pipe: Pipe, piece: bytes | str) -> None:
         """Record an event, if somebody wants to know."""
         if self.trace is not None:
             self.trace.append((self.clock.monotonic(), what, pipe.source, pipe.target, len(piece)))
-
-    def check_up(self, name: str) -> None:
-        """Raise OSError when the host has crashed."""
-        if name in self._down:
-            raise OSError(ENETDOWN, f"{name} is down")
 
     def register(self, listener: MemoryListener) -> None:
         """Take a port. Raises OSError when somebody has it who does not share it."""
