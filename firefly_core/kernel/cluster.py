@@ -99,14 +99,18 @@ class Draft:
 
 
 def load(
-    path: Path | str = "firefly.toml", environ: Mapping[str, str] = os.environ, overrides: Sequence[str] = ()
+    path: Path | str = "firefly.toml",
+    environ: Mapping[str, str] = os.environ,
+    overrides: Sequence[str] = (),
+    *,
+    text: str | None = None,
 ) -> Cluster:
     """Read and check a firefly.toml, and put its folder first on `sys.path`, where its modules are imported from.
 
-    `overrides` are `KEY=VALUE` texts that stand above the environment and the file. Handlers are not imported here: see
-    `handler_check.check`. Raises ConfigurationError with every problem.
+    `overrides` are `KEY=VALUE` texts that stand above the environment and the file; `text` stands for the file's own
+    text. Handlers are not imported here: see `handler_check.check`. Raises ConfigurationError with every problem.
     """
-    made = draft(path, environ, overrides)
+    made = draft(path, environ, overrides, text=text)
     made.problems.raise_any()
     if made.cluster is None:
         raise ConfigurationError([f"{path}: [firefly] cannot be read"])

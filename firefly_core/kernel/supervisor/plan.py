@@ -19,6 +19,8 @@ class Address:
     url: str
     host: str
     port: int
+    replica: int = 0
+    """Whose alone it is, where each replica has a port of its own; 0: every replica's."""
 
 
 @dataclass(frozen=True, kw_only=True)

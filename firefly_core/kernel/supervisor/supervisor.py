@@ -1,6 +1,6 @@
 """Supervisor: every server of a firefly.toml as a process of its own, for as long as `firefly-run` runs.
 
-1. a throw-away process checks the file and prints the plan (planner.py, draft.py)
+1. a throw-away process checks the file and prints the plan (planner.py, cluster_plan.py)
 2. the lock is taken, and every address of the plan is tried: one that is taken stops all before anything was started
 3. all processes are started at once; each says when it is ready (child.py)
 4. what ends is started again, until it has failed too often (backoff.py)
@@ -148,8 +148,11 @@ class Supervisor:
             self._became_ready(child)
         elif child.state is State.FATAL:
             self._gave_up(child)
+        elif child.state is State.STOPPING:
+            self._let_go(child)
         elif child.state is State.STOPPED:
-            self._stopped(child)
+            self._let_go(child)
+            self._log.say("info", f"{child.name} has stopped", ending=child.ending)
         if self._shutdown is not None:
             self._shutdown.proceed()
         elif self._reload is not None:
@@ -165,7 +168,6 @@ class Supervisor:
             self._settled = True
 
     def _gave_up(self, child: Child) -> None:
-        # Clients are refused from now on, instead of waiting in a queue that nobody serves.
         self._listeners.close(child.name)
         self._log.say("error", f"{child.name} gave up: {child.ending or 'it cannot be started'}")
         if self._shutdown is not None or self._fleet is None:
@@ -176,10 +178,10 @@ class Supervisor:
         elif child.server.critical or self._fleet.all_over():
             self.stop(ExitStatus.GAVE_UP)
 
-    def _stopped(self, child: Child) -> None:
+    def _let_go(self, child: Child) -> None:
+        """Close what is held for a process that will not start again: clients are refused instead of waiting."""
         if self._reload is None or not self._reload.restarts(child):
             self._listeners.close(child.name)
-        self._log.say("info", f"{child.name} has stopped", ending=child.ending)
 
     def _tick(self) -> None:
         self._log.tell_lost()

@@ -1,4 +1,4 @@
-"""Draws the supervisor's plan from a checked firefly.toml, in a throw-away process: the check has loaded plugins."""
+"""Draws the supervisor's plan from a checked firefly.toml; in a throw-away process, for the check has loaded plugins."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from firefly_core.kernel.nesting import inner_rule
 from firefly_core.kernel.service import Phase
 from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan
 
-__all__ = ["draft"]
+__all__ = ["plan_of"]
 
 NAMES_A_SERVER = type(server())
 PAGES = ("http", "https")
 
 
-def draft(cluster: Cluster) -> Plan:
+def plan_of(cluster: Cluster) -> Plan:
     """Give the plan of a configuration."""
     servers = tuple(_server(found, cluster) for found in cluster.servers.values())
     return Plan(
@@ -63,10 +63,10 @@ def _addresses(found: Server) -> Iterator[tuple[Address, bool]]:
                 continue
             for listen in value:
                 held = listen.protocol is not None and not rule.spread
-                for replica in range(1, (found.replicas if rule.spread else 1) + 1):
-                    host, port = listen.address(replica, spread=rule.spread)
+                for replica in range(1, found.replicas + 1) if rule.spread else (0,):
+                    host, port = listen.address(replica or 1, spread=rule.spread)
                     key = f"servers.{found.name}.{service}.{entry.name}"
-                    yield Address(key=key, url=str(listen.url), host=host, port=port), held
+                    yield Address(key=key, url=str(listen.url), host=host, port=port, replica=replica), held
 
 
 def _named(found: Server) -> Iterator[str]:

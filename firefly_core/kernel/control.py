@@ -1,0 +1,134 @@
+"""A server's end of the control pipe; what goes through it is written in `kernel/supervisor/control_pipe.py`."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import gevent
+from gevent.event import AsyncResult, Event
+
+from firefly_core.errors import Overloaded, RemoteError, Unavailable
+
+__all__ = ["Begin", "Control", "inherit"]
+
+VARIABLE = "FIREFLY_CONTROL"
+PR_SET_PDEATHSIG = 1
+FIRST_LINE = 8 * 1024 * 1024
+LINE = 4 * 1024 * 1024
+QUESTIONS = 64
+
+
+@attrs.frozen(kw_only=True)
+class Begin:
+    """What the supervisor tells a server first."""
+
+    epoch: int
+    secret: bytes | None = attrs.field(repr=False)
+    source: str = attrs.field(repr=False)
+    """The text of firefly.toml that is in force, which may differ from what the file says by now."""
+    listeners: Mapping[str, int]
+    """Descriptors of listening sockets by URL."""
+
+
+class Control:
+    """The pipe to the supervisor, for as long as both live."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self._pipe = pipe
+        self._reader = pipe.makefile("rb")
+        self._waiting: dict[int, AsyncResult[dict[str, Any]]] = {}
+        self._asked = 0
+        self.ended = Event()
+        """Set when the supervisor is gone."""
+
+    def read_begin(self) -> Begin:
+        """Wait for the first line; raises Unavailable when the supervisor has died before it was sent."""
+        line = self._reader.readline(FIRST_LINE)
+        if not line.endswith(b"\n"):
+            raise Unavailable("the supervisor is gone")
+        message = json.loads(line)
+        secret = message["secret"]
+        return Begin(
+            epoch=message["epoch"],
+            secret=None if secret is None else bytes.fromhex(secret),
+            source=message["source"],
+            listeners=message["listeners"],
+        )
+
+    def start(self) -> None:
+        """Read answers from now on, in a greenlet of its own that ends with the pipe."""
+        gevent.spawn(self._run)
+
+    def say(self, what: str) -> None:
+        """Tell the supervisor something of `ready` and `draining`; nothing happens when it is gone."""
+        self._send({"say": what})
+
+    def ask(self, what: str, *, timeout: float = 5.0, **values: Any) -> Any:
+        """Ask the supervisor and wait for the answer: `status`, `reload`, or `restart` with `name=`.
+
+        Raises RemoteError with the supervisor's reason, Unavailable when it is gone or does not answer in time, and
+        Overloaded with 64 questions open.
+        """
+        if len(self._waiting) >= QUESTIONS:
+            raise Overloaded("too many questions to the supervisor")
+        self._asked += 1
+        number = self._asked
+        waiting = self._waiting[number] = AsyncResult()
+        try:
+            self._send({"ask": number, "what": what, **values})
+            answer: dict[str, Any] = waiting.get(timeout=timeout)  # type: ignore[assignment]
+        except gevent.Timeout:
+            raise Unavailable("the supervisor does not answer") from None
+        finally:
+            self._waiting.pop(number, None)
+        if "error" in answer:
+            raise RemoteError("refused", answer["error"])
+        return answer.get("result")
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self.ended.is_set():
+            return
+        try:
+            self._pipe.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._end()
+
+    def _run(self) -> None:
+        try:
+            while (line := self._reader.readline(LINE)).endswith(b"\n"):
+                message = json.loads(line)
+                waiting = self._waiting.get(message.get("answer"))
+                if waiting is not None:
+                    waiting.set(message)
+        except (OSError, ValueError):
+            pass
+        self._end()
+
+    def _end(self) -> None:
+        self.ended.set()
+        for waiting in self._waiting.values():
+            waiting.set_exception(Unavailable("the supervisor is gone"))
+
+
+def inherit() -> Control | None:
+    """Give the control pipe of a process that a supervisor has started, None in the foreground.
+
+    From then on Linux kills this process when its supervisor dies; one that has died already ends it here.
+    """
+    value = os.environ.pop(VARIABLE, None)
+    if value is None:
+        return None
+    descriptor, parent = map(int, value.split())
+    os.set_inheritable(descriptor, False)
+    # Not every kernel has it; the end of the pipe is noticed all the same.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    return Control(socket.socket(fileno=descriptor))
