@@ -150,7 +150,7 @@ class Caught:
 
 @attrs.frozen
 class Left:
-    """2004: a player is no longer here."""
+    """2004: a player is no longer here; if it is yourself, you have come in by another connection."""
 
     player: str
 

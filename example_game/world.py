@@ -55,6 +55,9 @@ def login(ctx: Any, request: Login) -> Welcome:
         raise Refuse("logged_in", "you are here under another name already")
     if len(meadow.players) >= MAX_PLAYERS and hero.key not in meadow.players:
         raise Refuse("full", "the meadow is full just now, please come back later")
+    if hero.key in meadow.players and meadow.players[hero.key].session != ctx.session.id:
+        # He is here by another connection, which `bind` ends; who hears of his own leaving does not try to come back.
+        ctx.group("meadow").push(left, Left(hero.key))
     ctx.session.bind(hero.key)
     meadow.enter(hero, ctx.session.id)
     ctx.group("meadow").join(ctx.session)

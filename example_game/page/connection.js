@@ -12,12 +12,12 @@ export class CallError extends Error {
   }
 }
 
-/** Events: "open"; "lost" (detail: why); "state" (detail: connecting | open | waiting | ended); "push" (detail: the message). */
+/** Events: "open"; "state" (detail: connecting | open | waiting | ended); "push" (detail: the message). */
 export class Connection extends EventTarget {
   constructor(url) {
     super();
     this.url = url;
-    this.state = "waiting";
+    this.state = "ended";
     this.delay = FIRST_DELAY;
     this.lastId = 0;
     this.waiting = new Map();
@@ -30,7 +30,6 @@ export class Connection extends EventTarget {
     this.become("connecting");
     const socket = new WebSocket(this.url);
     this.socket = socket;
-    this.goodbye = null; // why the server said it will close
     socket.onopen = () => {
       this.delay = FIRST_DELAY;
       this.become("open");
@@ -63,7 +62,6 @@ export class Connection extends EventTarget {
   receive(text) {
     const message = JSON.parse(text);
     if (message.cmd === "ping") this.socket.send('{"cmd":"pong"}');
-    else if (message.cmd === "goodbye") this.goodbye = message.body.reason;
     else if (message.id !== undefined && message.id !== null) this.settle(message.id, message);
     else this.dispatchEvent(new CustomEvent("push", { detail: message }));
   }
@@ -85,8 +83,6 @@ export class Connection extends EventTarget {
     this.socket = null;
     this.fail("unavailable");
     this.become("waiting");
-    this.dispatchEvent(new CustomEvent("lost", { detail: this.goodbye }));
-    if (this.state !== "waiting") return; // a listener has ended it
     this.timer = setTimeout(() => this.dial(), this.delay * (0.8 + 0.4 * Math.random()));
     this.delay = Math.min(LAST_DELAY, this.delay * 1.6);
   }

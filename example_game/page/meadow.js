@@ -64,9 +64,9 @@ $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   name = $("who").value;
   remember(name);
-  $("problem").textContent = connection.state === "open" ? "" : "waiting for the meadow …";
+  $("problem").textContent = "";
   if (connection.state === "open") login();
-  else if (connection.state === "ended") connection.dial();
+  else connection.dial(); // not before: the gate gives who has not logged in a few seconds only
 });
 
 function remember(text) {
@@ -79,16 +79,9 @@ function remember(text) {
 
 connection.addEventListener("open", () => name && login());
 connection.addEventListener("state", ({ detail: state }) => {
+  if (state === "waiting" && document.body.dataset.screen === "login") $("problem").textContent = "The meadow is out of sight, trying again …";
   $("dot").dataset.state = state;
   $("link").textContent = { connecting: "connecting", open: "connected", waiting: "connection lost, trying again", ended: "ended" }[state];
-});
-
-connection.addEventListener("lost", ({ detail: reason }) => {
-  if (reason !== "logged_in_elsewhere") return;
-  connection.end(); // or two pages with one name would throw each other out for ever
-  name = null;
-  $("problem").textContent = "You have walked in from somewhere else.";
-  show("login");
 });
 
 /** Ask for something as this player; when the world has forgotten him after a restart, come in again. */
@@ -119,9 +112,18 @@ const hear = {
     showRanking();
   },
   left(body) {
-    game.left(body);
+    if (body.player === game.you) return yieldToOther();
+    return game.left(body);
   },
 };
+
+/** This player has come in from elsewhere: stop here, or two pages with one name would throw each other out for ever. */
+function yieldToOther() {
+  connection.end();
+  name = null;
+  $("problem").textContent = "You have walked in from somewhere else.";
+  show("login");
+}
 
 connection.addEventListener("push", ({ detail: message }) => hear[message.name]?.(message.body));
 
@@ -272,7 +274,6 @@ try {
 }
 $("ranking-panel").open = window.innerWidth > 700;
 $("who").focus();
-connection.dial();
 requestAnimationFrame(frame);
 
 window.meadow = { connection, game, scene };

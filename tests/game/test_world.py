@@ -191,6 +191,17 @@ def test_who_loses_his_connection_is_gone_and_the_others_are_told(meadow: Meadow
     world.gone(FakeContext(state=meadow))
 
 
+def test_the_older_connection_of_who_comes_again_hears_that_he_has_left_before_it_is_ended(meadow: Meadow) -> None:
+    old = enter(meadow, "Ann")
+    new = FakeContext(state=meadow)
+    world.login(new, Login("Ann"))
+    assert new.pushed(world.left) == [Left("ann")]
+    assert meadow.players["ann"].session == new.session.id
+    world.login(new, Login("Ann"))
+    assert new.pushed(world.left) == [Left("ann")]
+    assert old.pushes == []
+
+
 def test_the_end_of_a_session_that_was_replaced_says_nothing(meadow: Meadow) -> None:
     old, new = enter(meadow, "Ann"), enter(meadow, "Ann")
     world.gone(old)
