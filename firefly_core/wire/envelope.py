@@ -133,36 +133,34 @@ class Decoder:
     left at any message and taken up by another call of `messages()`.
     """
 
-    __slots__ = ("_caps", "_fed", "_frame_end", "_tainted", "_unpacker")
+    __slots__ = ("_caps", "_fed", "_start", "_tainted", "_unpacker")
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
         self._unpacker = _unpacker(caps, self._check_keys)
         self._fed = 0
-        self._frame_end = 0
+        self._start = 0
         self._tainted = False
 
     @property
     def partial(self) -> int:
-        """Bytes of a frame that is not complete yet (once `messages()` has ended)."""
-        return self._fed - int(self._unpacker.tell())
+        """Bytes that do not belong to a message which was given."""
+        return self._fed - self._start
 
     def feed(self, data: bytes) -> None:
         """Take what arrived, at most 64 KiB. Raises ProtocolError when that cannot be buffered."""
-        unpacker = self._unpacker
-        self._frame_end = unpacker.tell() + self._caps.frame
         try:
-            unpacker.feed(data)
+            self._unpacker.feed(data)
         except BufferFull:
-            raise ProtocolError("too_long", f"a frame has over {self._caps.frame} bytes") from None
+            raise self._too_long() from None
         self._fed += len(data)
 
     def trust(self, caps: Caps) -> None:
         """Apply other caps from the next message on."""
-        rest = self._unpacker.read_bytes(self.partial)
+        rest = self._unpacker.read_bytes(self._fed - self._start)
         self._caps = caps
         self._unpacker = _unpacker(caps, self._check_keys)
-        self._fed = 0
+        self._fed = self._start = 0
         self.feed(rest)
 
     def messages(self) -> Iterator[list[Any]]:
@@ -173,10 +171,14 @@ class Decoder:
         """
         while True:
             unpacker = self._unpacker
+            start, longest, tell = self._start, self._caps.frame, unpacker.tell
             try:
                 for message in unpacker:
-                    if self._frame_end:
-                        self._check_size()
+                    # The decoder consumes a frame as it comes: only here is it known where one ends.
+                    position = tell()
+                    if position - start > longest:
+                        raise self._too_long()
+                    self._start = start = position
                     if self._tainted:
                         self._replace(message)
                     # The shapes, most frequent first, in one place: this runs for each message of each channel.
@@ -197,15 +199,11 @@ class Decoder:
                 raise ProtocolError("bad_msgpack", f"not MessagePack within the caps: {error}") from None
             if unpacker is self._unpacker:
                 break
-        if self.partial > self._caps.frame:
-            raise ProtocolError("too_long", f"a frame has over {self._caps.frame} bytes")
+        if self._fed - self._start > self._caps.frame:
+            raise self._too_long()
 
-    def _check_size(self) -> None:
-        """Check the first frame after a `feed`; the others lie in one piece, and are small if the cap is large."""
-        position = self._unpacker.tell()
-        if position > self._frame_end:
-            raise ProtocolError("too_long", f"a frame has over {self._caps.frame} bytes")
-        self._frame_end = position + self._caps.frame if self._caps.frame < HEADROOM else 0
+    def _too_long(self) -> ProtocolError:
+        return ProtocolError("too_long", f"a frame has over {self._caps.frame} bytes")
 
     def _check_keys(self, entries: dict[Any, Any]) -> dict[Any, Any]:
         for key in entries:
