@@ -50,3 +50,47 @@ def distribution(tmp_path, monkeypatch):
 def kit(distribution):
     """Install the plugin `kit` of tests/kit, from distribution `firefly-kit 1.0`."""
     distribution("firefly-kit", {"firefly_kit": KIT.read_text()}, plugins={"kit": "firefly_kit"})
+
+
+@pytest.fixture
+def game(tmp_path, kit):
+    """Write a firefly.toml into a folder of its own: `game("[firefly]...", world="source of world.py")` gives its path.
+
+    Without a text it is a whole one of two servers; `changes` replace parts of it.
+    """
+    folder = tmp_path / "game"
+    folder.mkdir()
+
+    def write(text=GAME, changes=(), **modules):
+        for old, new in dict(changes).items():
+            assert old in text
+            text = text.replace(old, new)
+        for name, source in modules.items():
+            (folder / f"{name}.py").write_text(source)
+        importlib.invalidate_caches()
+        file = folder / "firefly.toml"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return file
+
+    return write
+
+
+GAME = """\
+[firefly]
+name = "meadow"
+plugins = ["kit"]
+
+[servers.gate]
+[servers.gate.door]
+listen = [
+  { url = "tcp://127.0.0.1:11009", header = [1, 2] },
+  { url = "ws://127.0.0.1:11010/", origins = ["http://127.0.0.1:8000"] },
+]
+[servers.gate.mesh]
+listen = "tcp://127.0.0.1:10000"
+
+[servers.world.mesh]
+roots = ["gate"]
+[servers.world.store]
+database = "sqlite:///var/meadow.db"
+"""

@@ -145,15 +145,17 @@ def keys(cls: type) -> dict[str, Key]:
 def read(cls: type[T], table: Mapping[str, Any], site: Site, problems: Problems, at: KeyPath = ()) -> T | None:
     """Build a Config object from a table of the file; notes every problem in `problems` and gives None then."""
     known = keys(cls)
-    before = len(problems.found)
+    fits = True
     for name in table:
         if name not in known:
             every = ", ".join(known) or "no key"
             problems.add((*at, name), f"one of: {every}", got="an unknown key", hint=nearest(name, known))
+            fits = False
     values = {}
     for field, entry in zip(attrs.fields(cls), known.values(), strict=True):  # type: ignore[arg-type]
         if entry.name not in table and entry.required:
             problems.add((*at, entry.name), entry.rule.needs, got="nothing")
+            fits = False
             continue
         raw = table.get(entry.name, entry.default)
         try:
@@ -161,7 +163,8 @@ def read(cls: type[T], table: Mapping[str, Any], site: Site, problems: Problems,
             values[field.alias or field.name] = entry.rule.settle(parsed, site)
         except Misfit as misfit:
             problems.add_misfit((*at, entry.name), raw, misfit, secret=entry.secret)
-    if len(problems.found) > before:
+            fits = False
+    if not fits:
         return None
     try:
         return cls(**values)

@@ -110,7 +110,7 @@ def assignments(lines: list[str], source: str, problems: Problems) -> Iterator[O
                 raise ConfigurationError([f"{line!r} needs the form KEY=VALUE"])
             yield Override(key_path(key), value_of(value.strip()), source)
         except ConfigurationError as error:
-            problems.add((), f"{source}: {error}")
+            problems.add((), str(error), file=source)
 
 
 def variables(environ: Mapping[str, str], rules: Mapping[str, Rule], problems: Problems) -> Iterator[Override]:
@@ -122,7 +122,7 @@ def variables(environ: Mapping[str, str], rules: Mapping[str, Rule], problems: P
         text = environ[variable]
         if not text.strip() or text != text.strip():
             how = "is empty" if not text.strip() else "begins or ends with a blank or a line break"
-            problems.add((), f"the environment variable {variable} {how}")
+            problems.add((), f"the environment variable {how}", file=variable)
             continue
         try:
             rule.parse(text)

@@ -18,11 +18,13 @@ Path = tuple[str | int, ...]
 """Keys and list positions, from the top of the file to a value."""
 
 MISSING = object()
+PASSWORD = re.compile(r"(://[^/\s:@]*:)[^\s@]*@")
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def quoted(value: str, limit: int = 60) -> str:
     """Give a text in double quotes, escaped and cut to `limit` characters, fit for one line of any terminal."""
+    value = PASSWORD.sub(r"\1***@", value)
     shown = value if len(value) <= limit else value[: limit - 3] + "..."
     plain = json.dumps(shown, ensure_ascii=False)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain)
@@ -35,7 +37,7 @@ def spell(path: Sequence[str | int]) -> str:
         if isinstance(part, int):
             out += f"[{part}]"
         else:
-            out += ("." if out else "") + (part if BARE.fullmatch(part) else quoted(part))
+            out += ("." if out else "") + (part if BARE.fullmatch(part) and len(part) <= 60 else quoted(part))
     return out
 
 
@@ -96,9 +98,9 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self.found)
 
-    def add(self, path: Path, needs: str, *, got: str = "", hint: str = "") -> None:
-        """Note a problem at `path`; without `got`, `needs` is a whole sentence."""
-        file, line = self.source(path)
+    def add(self, path: Path, needs: str, *, got: str = "", hint: str = "", file: str = "") -> None:
+        """Note a problem at `path`; without `got`, `needs` is a whole sentence. `file`: where, when not in the file."""
+        file, line = (file, 0) if file else self.source(path)
         self.found.append(Problem(file=file, line=line, path=path, got=got, needs=needs, hint=hint))
 
     def add_misfit(self, path: Path, value: Any, misfit: Misfit, *, secret: bool = False) -> None:

@@ -100,17 +100,17 @@ class _Reader:
     def read(self, name: str, table: dict[str, Any]) -> Server | None:
         """Read one server; notes its problems and gives None when its own keys are wrong."""
         at = ("servers", name)
-        before = len(self.problems.found)
         own = {key: table[key] for key in table if key in self.own}
         made = read(ServerConfig, own, self.site, self.problems, at)
         services = {}
-        for key in [key for key in table if key not in own]:
+        rest = [key for key in table if key not in own]
+        for key in rest:
             config = self.read_service((*at, key), table[key])
             if config is not None:
                 services[key] = config
         if made is None:
             return None
-        if not services and not made.handlers and len(self.problems.found) == before:
+        if not rest and not made.handlers:
             self.problems.add(at, "a service ([servers.X.SERVICE]) or handlers", got="a server with nothing to do")
         for service in services:
             if made.replicas > 1 and self.plugins.services[service].single:

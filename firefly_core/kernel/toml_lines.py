@@ -25,6 +25,8 @@ TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}
 
 
 def _path(dotted: str) -> tuple[str, ...]:
+    if '"' not in dotted and "'" not in dotted:
+        return tuple(part.strip() for part in dotted.split("."))
     inner: Any = tomllib.loads(f"{dotted} = 0")
     path = []
     while isinstance(inner, dict):
@@ -98,7 +100,13 @@ def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span], dict[Path, int]
 def find_lines(text: str) -> dict[Path, int]:
     """Give the line, from 1, of every header and key; keys inside of inline tables and lists have none of their own."""
     starts, _, _ = _scan(text)
-    return {path: text.count("\n", 0, start) + 1 for path, start in starts.items()}
+    lines = {}
+    line, counted = 1, 0
+    for path, start in sorted(starts.items(), key=lambda item: item[1]):
+        line += text.count("\n", counted, start)
+        counted = start
+        lines[path] = line
+    return lines
 
 
 def find_spans(text: str) -> dict[Path, Span]:

@@ -26,7 +26,9 @@ def test_distribution_found_twice_claims_once(distribution, tmp_path, monkeypatc
 def test_order_of_discovery_leaves_no_trace(distribution, tmp_path, monkeypatch):
     folders = []
     for index in range(5):
-        folder = distribution(f"dist-{index}", {}, plugins={"same": f"m{index}", f"own{index}": "m"}, folder=tmp_path / f"d{index}")
+        folder = distribution(
+            f"dist-{index}", {}, plugins={"same": f"m{index}", f"own{index}": "m"}, folder=tmp_path / f"d{index}"
+        )
         monkeypatch.syspath_prepend(str(folder))
         folders.append(str(folder))
     seen = set()

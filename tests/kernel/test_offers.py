@@ -16,7 +16,13 @@ class Config:
 
 
 def service(**changes):
-    body = {"name": "door", "phase": Phase.DOOR, "Config": Config, "start": lambda self: None, "stop": lambda self: None}
+    body = {
+        "name": "door",
+        "phase": Phase.DOOR,
+        "Config": Config,
+        "start": lambda self: None,
+        "stop": lambda self: None,
+    }
     return type("Door", (Service,), {**body, **changes})
 
 

@@ -122,9 +122,7 @@ def test_plugin_named_twice_is_told(plugin):
 def test_name_claimed_by_two_distributions_names_both(distribution):
     distribution("alpha", {"alpha": HEARS}, plugins={"same": "alpha"})
     distribution("beta", {"beta": HEARS}, plugins={"same": "beta"}, version="2.0")
-    assert problems_of("same") == [
-        "plugin 'same': is claimed by alpha 1.0 (alpha) and beta 2.0 (beta); uninstall one"
-    ]
+    assert problems_of("same") == ["plugin 'same': is claimed by alpha 1.0 (alpha) and beta 2.0 (beta); uninstall one"]
     assert "alpha" not in sys.modules
 
 
@@ -189,9 +187,7 @@ def test_offer_that_fails_names_plugin_hook_and_distribution(plugin, body, said)
 
 def test_offer_that_never_ends_is_cut(plugin, quick):
     plugin("offers", OFFER.format(hook="firefly_services", arguments="", body="return iter(lambda: 1, 2)"))
-    assert problems_of("offers") == [
-        "plugin 'offers' (dist-offers 1.0), hook firefly_services: took longer than 0.2 s"
-    ]
+    assert problems_of("offers") == ["plugin 'offers' (dist-offers 1.0), hook firefly_services: took longer than 0.2 s"]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +283,12 @@ def test_context_that_fails_refuses_to_start(plugin, body, said):
 
 
 def test_plugin_that_answers_none_offers_nothing(plugin):
-    hooks = [("firefly_context", "kernel"), ("firefly_middleware", "kernel"), ("firefly_cli", ""), ("firefly_caches", "")]
+    hooks = [
+        ("firefly_context", "kernel"),
+        ("firefly_middleware", "kernel"),
+        ("firefly_cli", ""),
+        ("firefly_caches", ""),
+    ]
     plugin("quiet", "".join(OFFER.format(hook=hook, arguments=taken, body="return None") for hook, taken in hooks))
     plugins = load_plugins(["quiet"])
     assert (plugins.context(None), plugins.middleware(None), plugins.cli_commands()) == ({}, [], [])
@@ -309,7 +310,9 @@ def test_middleware_that_fails_refuses_to_start(plugin, body):
 
 
 def test_commands_of_plugins_are_checked(plugin):
-    plugin("good", "import click\n" + OFFER.format(hook="firefly_cli", arguments="", body="return [click.Command('x')]"))
+    plugin(
+        "good", "import click\n" + OFFER.format(hook="firefly_cli", arguments="", body="return [click.Command('x')]")
+    )
     plugin("bad", OFFER.format(hook="firefly_cli", arguments="", body="return [print]"))
     assert [command.name for command in load_plugins(["good"]).cli_commands()] == ["x"]
     with pytest.raises(ConfigurationError, match="needs to return a list of click commands"):

@@ -56,8 +56,14 @@ def test_problems_are_told_in_the_order_of_lines_each_once():
 
 def test_every_misfit_of_a_value_becomes_a_problem():
     problems = Problems("f")
-    problems.add_misfit(("k",), [1, {"u": "v"}], Misfits([Misfit("a", (0,)), Misfit("b", (1, "u")), Misfit("c", (1, "w"))]))
-    assert problems.texts() == ["f: k[0]: got 1; needs a", 'f: k[1].u: got "v"; needs b', "f: k[1].w: got nothing; needs c"]
+    problems.add_misfit(
+        ("k",), [1, {"u": "v"}], Misfits([Misfit("a", (0,)), Misfit("b", (1, "u")), Misfit("c", (1, "w"))])
+    )
+    assert problems.texts() == [
+        "f: k[0]: got 1; needs a",
+        'f: k[1].u: got "v"; needs b',
+        "f: k[1].w: got nothing; needs c",
+    ]
 
 
 def test_value_that_stands_alone_has_no_position():

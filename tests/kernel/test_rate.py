@@ -29,7 +29,23 @@ def test_rate_per_second():
 
 @pytest.mark.parametrize(
     "written",
-    ["", "30", "0/s", "-1/s", "nan/s", "inf/s", "1/0s", "1/s ", "1/s\n", "1/day", "1e9/s", "9" * 99 + "/s", 30, True, None],
+    [
+        "",
+        "30",
+        "0/s",
+        "-1/s",
+        "nan/s",
+        "inf/s",
+        "1/0s",
+        "1/s ",
+        "1/s\n",
+        "1/day",
+        "1e9/s",
+        "9" * 99 + "/s",
+        30,
+        True,
+        None,
+    ],
 )
 def test_anything_else_is_refused(written):
     with pytest.raises(Misfit, match="a rate such as"):

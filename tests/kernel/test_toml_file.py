@@ -202,7 +202,9 @@ def test_what_toml_does_not_know_is_an_error(value):
     assert "written as TOML" in problem_of(value_text, value)
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), ([1], [1, 2]), ({"a": 1}, {"b": 1}), (float("nan"), 1.0)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, 1.0), ([1], [1, 2]), ({"a": 1}, {"b": 1}), (float("nan"), 1.0)]
+)
 def test_values_of_other_types_are_not_the_same(one, other):
     assert not same(one, other)
 
