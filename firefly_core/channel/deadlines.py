@@ -83,8 +83,9 @@ class Deadlines:
         self._timer.start(self._fire)
 
     def _fire(self) -> None:
-        now = self._clock.monotonic() / TICK
-        while self._ticks and self._ticks[0] <= now:
+        # The same product as in `_schedule`: a quotient may be rounded so that a tick is neither due nor yet to come.
+        now = self._clock.monotonic()
+        while self._ticks and self._ticks[0] * TICK <= now:
             for deadline in self._buckets.pop(heapq.heappop(self._ticks)):
                 try:
                     deadline._fire()
