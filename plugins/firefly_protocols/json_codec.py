@@ -61,6 +61,7 @@ class JsonCodec(Codec):
     def _checked(self, body: bytes) -> bytes:
         """Give a body that a handler made, unless a client could not read it."""
         try:
+            body.decode()
             well_formed(body)
         except (ValueError, RecursionError) as error:
             raise TypeError(f"the bytes are not JSON: {error}") from error

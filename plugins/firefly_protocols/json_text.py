@@ -23,6 +23,7 @@ __all__ = ["JsonConfig", "JsonText"]
 
 PING = b'{"cmd":"ping"}'
 PONG = b'{"cmd":"pong"}'
+BLANK = b" \t\r"
 
 
 class Message(msgspec.Struct, gc=False):
@@ -95,9 +96,13 @@ class JsonText(Protocol):
         lines = data.split(b"\n")
         rest = lines.pop()
         for line in lines:
-            if line and not line.isspace():
+            line = line.strip(BLANK)
+            if line:
                 yield line
+        rest = rest.lstrip(BLANK)
         if rest:
+            if not rest.startswith(b"{"):
+                raise ProtocolError("bad_json", "a line must be one JSON object")
             self._check_length(rest)
             self._tail = bytearray(rest)
 
@@ -108,6 +113,9 @@ class JsonText(Protocol):
     def _read(self, line: bytes) -> Message:
         self._check_length(line)
         try:
+            if not line.isascii():
+                # The decoder looks at what it needs only, and the body's bytes may go on to other clients as text.
+                line.decode()
             return decode(line)
         except msgspec.ValidationError as error:
             raise ProtocolError("bad_message", str(error)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgpack
 import msgspec
@@ -51,6 +51,10 @@ def _must_be_walked(body: bytes) -> bool:
     return size >= SMALLEST_DEEP and (size >= SMALLEST_LONG or marks.count(NEST) > CLIENT.depth)
 
 
+def _no_extension(code: int, data: bytes) -> NoReturn:
+    raise ValueError(f"extension types are not allowed ({code}, {len(data)} bytes)")
+
+
 def _unpack(body: bytes, *, strict: bool) -> Any:
     """Decode with the caps that the C decoder knows; arrays become tuples where nobody will see them."""
     return msgpack.unpackb(
@@ -61,6 +65,7 @@ def _unpack(body: bytes, *, strict: bool) -> Any:
         max_array_len=CLIENT.array,
         max_map_len=CLIENT.map,
         max_ext_len=0,
+        ext_hook=_no_extension,
     )
 
 
@@ -137,7 +142,7 @@ class MsgpackCodec(Codec):
 
 def _without_extensions(body: bytes) -> bool:
     try:
-        msgpack.unpackb(body, raw=True, use_list=False, strict_map_key=False, max_ext_len=0)
+        msgpack.unpackb(body, raw=True, use_list=False, strict_map_key=False, max_ext_len=0, ext_hook=_no_extension)
     except ValueError:
         return False
     return True
