@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -31,7 +31,7 @@ class Handler:
 
     kind: str
     name: str
-    function: FunctionType
+    function: Callable[..., Any]
     source: str
     """Where it stands, as `file:line`."""
     id: int = 0

@@ -1,8 +1,8 @@
 """A client's session at its gate. The path of a command:
 
-1. `on_data`: what the stream read, on a runner; the WebSocket layer and the protocol make requests of it
+1. `on_data`: what the stream read, on a runner; `Connection.receive` makes requests of it
 2. `_serve`: each request in order: a handler of this server runs here, others are forwarded (`Forward`)
-3. `answer`: the answers of a batch are joined and written at once
+3. `put` and `flush`: the answers of a batch are joined and written at once
 
 One command runs at a time. While a handler is parked, or a forwarded command must be answered first, requests wait in
 the mailbox; when that is full, the client is not read.
@@ -10,83 +10,73 @@ the mailbox; when that is full, the client is not read.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from firefly_core.channel.stream import Stream
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import ProtocolError, Refuse, Unavailable
+from firefly_core.errors import Refuse, Unavailable
 from firefly_core.kernel.context import Context
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
-from firefly_core.kernel.serial import Serial
 from firefly_core.kernel.session import Session, SessionData, Uid
 from firefly_core.wire.protocol import Request
+from firefly_gate.connection import Connection
 from firefly_gate.forward import Forward
 
 if TYPE_CHECKING:
     from firefly_gate.commands import Command
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
+    from firefly_gate.resume import Kept
 
 __all__ = ["ClientSession"]
 
-FLUSH_AT = 32
-"""Answers that are joined into one write at most."""
+REQUEST_COST = 32
+"""Bytes that a waiting request counts beside its body."""
 
 
-class ClientSession(Session, Serial):
+class Discarded:
+    """Whoever a stream is taken from: nothing more is heard of it."""
+
+    def on_data(self, data: bytes) -> None:
+        """Let it go."""
+
+    def on_blocked(self, runner: Any) -> None:
+        """Never happens."""
+
+    def on_close(self, reason: str) -> None:
+        """Let it go."""
+
+
+class ClientSession(Session, Connection):
     """One connected client."""
 
     __slots__ = (
         "_data",
-        "_frame_deadline",
-        "_login_deadline",
         "_mailbox",
-        "_out",
         "_waiting",
-        "allowance",
-        "asked",
         "barrier",
         "closed",
         "codec",
-        "door",
-        "gate",
         "generation",
         "groups",
-        "heard",
         "id",
-        "layer",
+        "kept",
         "open",
-        "refilled",
         "routes",
         "seen",
-        "stream",
+        "successor",
         "target",
         "uid",
         "version",
-        "wire",
     )
 
     def __init__(self, gate: Gate, door: Door, transport: Transport, sid: int) -> None:
-        super().__init__()
-        self.gate = gate
-        self.door = door
+        super().__init__(gate, door, transport)
         self.id = sid
         self.uid: Uid | None = None
         self.codec = door.codec
-        self.stream = Stream(transport, gate.kernel.runners, gate.kernel.deadlines, self, gate.stream_limits)
-        self.layer = door.layer()
-        self.wire = door.wire()
         self.closed = False
-        self.heard = True
-        """Whether anything came since the last look."""
-        self.asked = False
-        """Whether it was asked for a sign of life and has given none."""
-        self.allowance = gate.burst
-        """Messages it may send before it is read slower."""
-        self.refilled = 0.0
         self.open = 0
         """Forwarded commands that are not answered yet; all at `target`."""
         self.target: Any = None
@@ -101,122 +91,96 @@ class ClientSession(Session, Serial):
         self.routes: dict[str, str] | None = None
         """The process that takes this session's commands, by server."""
         self.groups: set[str] | None = None
+        self.kept: Kept | None = None
+        """What is kept for a client that asked to be able to resume."""
+        self.successor: ClientSession | None = None
+        """The session that goes on with this one's connection."""
         self._data: SessionData | None = None
-        self._out: list[bytes] | None = None
-        self._mailbox: deque[Request] | None = None
+        self._mailbox: list[Request] | None = None
         self._waiting = 0
-        self._frame_deadline: Any = None
-        self._login_deadline: Any = gate.kernel.deadlines.arm(gate.config.login_timeout, self._on_login_timeout)
 
-    @property
-    def deadlines(self) -> Any:  # type: ignore[override]
-        """The kernel's deadlines."""
-        return self.gate.kernel.deadlines
-
-    # ------------------------------------------------------------------------------------------- receiving
+    # --------------------------------------------------------------------------------------------- serving
 
     def on_data(self, data: bytes) -> None:
         """Take what arrived, or (with nothing) go on with the mailbox; on a runner."""
-        requests: list[Request] | deque[Request] = self._receive(data) if data else []
+        if self.successor is not None:
+            self.successor.on_data(data)
+            return
+        requests = self.receive(data) if data else []
+        if self.kept is not None:
+            self.kept.acknowledge(self.wire.acknowledged)
         if self.parked is not None:
             self._hold(requests)
             return
         if self._mailbox is not None:
-            self._mailbox.extend(requests)
-            requests, self._mailbox, self._waiting = self._mailbox, None, 0
+            requests = self._unhold(requests)
         while requests:
             requests = self._serve(requests)
-            if self.parked is None:
+            if self.parked is None or self.closed:
                 break
             # A handler parked on this runner and is done: what came meanwhile is next.
             if self._mailbox is not None:
-                requests.extend(self._mailbox)
-                self._mailbox, self._waiting = None, 0
-            if self.open and requests:
+                requests = requests + self._unhold([])
+            if self.open:
                 break
         self.parked = None
         if self._out:
             self.flush()
+        if requests or self.paused or self.closed or self.wire.failure is not None:
+            self._settle(requests)
+
+    def _settle(self, requests: list[Request]) -> None:
+        """See to what is rare at the end of a batch: commands that wait, a full mailbox, an end."""
         if self.closed:
             if not self.open:
                 self.gate.farewell(self)
         elif requests:
             self._hold(requests)
         else:
-            self.stream.resume_reading()
+            if self.paused:
+                self.resume()
             if self.wire.failure is not None and not self.open:
-                self._break(self.wire.failure)
+                self.break_off(self.wire.failure)
 
-    def _receive(self, data: bytes) -> list[Request]:
-        self.heard = True
-        wire = self.wire
-        if wire.failure is not None:
-            return []
-        layer = self.layer
-        try:
-            requests = wire.receive(data) if layer is None else layer.carry(wire, data)
-        except ProtocolError as error:
-            self._break(error)
-            return []
-        if layer is not None and layer.output is not None:
-            self.stream.write(b"".join(layer.take_output()))
-        if wire.output is not None:
-            frames, wire.output = wire.output, None
-            for frame in frames:
-                self._write(frame)
-        if wire.partial() or (layer is not None and layer.partial()):
-            if self._frame_deadline is None:
-                limit = self.gate.config.frame_timeout
-                self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
-        elif self._frame_deadline is not None:
-            self._frame_deadline.cancel()
-            self._frame_deadline = None
-        self.allowance -= len(requests)
-        if self.allowance < 0:
-            self.gate.throttle(self)
-        return requests
-
-    def _hold(self, requests: list[Request] | deque[Request]) -> None:
-        if not requests:
+    def _hold(self, requests: list[Request]) -> None:
+        """Let requests wait, before those that wait already if they came before them."""
+        if not requests or self.closed:
             return
-        if self._mailbox is None:
-            self._mailbox = deque()
-        self._mailbox.extend(requests)
-        self._waiting += sum(len(request.body) + 32 for request in requests)
-        if self._waiting > self.gate.config.parking:
-            self.stream.pause_reading()
+        self._mailbox = requests if self._mailbox is None else self._mailbox + requests
+        self._waiting += sum(len(request.body) + REQUEST_COST for request in requests)
+        if self._waiting > self.gate.config.parking and not self.paused:
+            self.pause()
 
-    # --------------------------------------------------------------------------------------------- serving
+    def _unhold(self, requests: list[Request]) -> list[Request]:
+        """Give what waits, and `requests` behind it."""
+        waiting, self._mailbox, self._waiting = self._mailbox, None, 0
+        return (waiting or []) + requests
 
-    def _serve(self, requests: list[Request] | deque[Request]) -> deque[Request]:
+    def _serve(self, requests: list[Request]) -> list[Request]:
         """Run or forward the requests in order; give those that must wait for an answer."""
         commands = self.door.commands
-        clock = self.gate.kernel.clock.monotonic
         kernel = self.gate.kernel
-        rest = deque(requests) if not isinstance(requests, deque) else requests
-        while rest and not self.closed:
-            request = rest[0]
+        clock = kernel.clock.monotonic
+        for index, request in enumerate(requests):
+            if self.closed:
+                return []
             command = commands.get(request.command)
-            if command is None or (self.uid is None and not command.public):
-                if self.open:
-                    break
-                rest.popleft()
-                self._refuse(request, command)
+            if self.kept is not None and (answered := self.kept.repeated(request)) is not None:
+                self.write_frame(answered)
                 continue
-            run = command.run
-            if run is None:
+            if command is None or command.run is None or (self.uid is None and not command.public):
                 if not self._forward(request, command):
-                    break
-                rest.popleft()
+                    return requests[index:]
                 continue
             if self.open:
-                break
-            rest.popleft()
-            context = self.running = Context(kernel, command.handler, self, clock() + command.timeout)  # type: ignore[arg-type]
+                return requests[index:]
+            if self.kept is not None:
+                self.kept.begin(request)
+            context = self.running = Context(kernel, command.handler, self, clock() + command.timeout)
             if self.parked is not None:
                 self.arm(context)
             try:
-                body = run(context, request.body)
+                body = command.run(context, request.body)
             except BaseException as error:
                 self.running = None
                 self.disarm()
@@ -228,7 +192,30 @@ class ClientSession(Session, Serial):
                 self.reply(request, body)
             if self.parked is not None:
                 self.flush()
-        return rest
+        return []
+
+    def _forward(self, request: Request, command: Command | None) -> bool:
+        """Send a command to a node, or refuse it; False: it must wait until the open ones are answered."""
+        if command is None or (self.uid is None and not command.public):
+            if self.open:
+                return False
+            self._refuse(request, command)
+            return True
+        if self.open and (self.barrier or self.open >= self.gate.config.in_flight):
+            return False
+        peer = self.gate.choose(self, command)
+        if self.open and peer is not self.target:
+            return False
+        if self.kept is not None:
+            self.kept.begin(request)
+        if peer is None:
+            self.fail(request, Unavailable(f"no server that takes {command.name} is here just now"))
+            return True
+        if command.public:
+            self.barrier = True
+        self.target = peer
+        Forward(self, request, command).send(peer)
+        return True
 
     def _refuse(self, request: Request, command: Command | None) -> None:
         if command is not None:
@@ -239,90 +226,41 @@ class ClientSession(Session, Serial):
             error = Refuse("unknown_command", f"there is no command {request.command!r}")
         self.fail(request, error)
 
-    def _forward(self, request: Request, command: Command) -> bool:
-        """Send a command to a node; False: it must wait until the open ones are answered."""
-        if self.open and (self.barrier or self.open >= self.gate.config.in_flight):
-            return False
-        peer = self.gate.choose(self, command)
-        if peer is None:
-            if self.open:
-                return False
-            self.fail(request, Unavailable(f"no server that takes {command.name} is here just now"))
-            return True
-        if self.open and peer is not self.target:
-            return False
-        if command.public:
-            self.barrier = True
-        self.target = peer
-        Forward(self, request, command).send(peer)
-        return True
-
     def forwarded(self) -> None:
         """Note that a forwarded command was answered; called in the hub."""
         self.open -= 1
         if not self.open:
             self.barrier = False
-            if self.closed:
-                self.gate.kernel.runners.submit(self)
-                return
-        if self._mailbox is not None or self.wire.failure is not None:
+        if self._mailbox is not None or (not self.open and (self.closed or self.wire.failure is not None)):
             self.gate.kernel.runners.submit(self)
-
-    # ------------------------------------------------------------------------------------------- answering
 
     def reply(self, request: Request, body: bytes) -> None:
         """Answer a request."""
         if request.request_id is not None or self.wire.answers_always:
-            self._put(self.wire.encode_reply(request, body))
+            self._answer(request, self.wire.encode_reply(request, body))
 
     def fail(self, request: Request, error: BaseException, context: Context | None = None) -> None:
         """Answer a request with an error; the client sees its code and message, or only `internal`."""
         code, message = self.gate.explain(error, request, context)
         if request.request_id is not None or self.wire.answers_always:
             body = self.door.error_body(code, message)
-            self._put(self.wire.encode_error(request, code, message, body))
+            self._answer(request, self.wire.encode_error(request, code, message, body))
 
-    def _put(self, frame: bytes) -> None:
-        if self.layer is not None:
-            frame = self.layer.wrap(frame, self.wire.text)
-        out = self._out
-        if out is None:
-            self._out = [frame]
-        else:
-            out.append(frame)
-            if len(out) >= FLUSH_AT:
-                self.flush()
+    def _answer(self, request: Request, frame: bytes) -> None:
+        if self.kept is not None:
+            self.kept.answer(request, frame)
+        self.put(frame)
 
-    def put_later(self) -> None:
-        """Have `flush` called at the end of this loop turn."""
-        self.gate.flush_later(self)
-
-    def flush(self) -> None:
-        """Write the answers that are ready."""
-        out, self._out = self._out, None
-        if out:
-            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
-
-    def _write(self, frame: bytes) -> bool:
-        """Write a frame behind the answers that are ready."""
-        if self.layer is not None:
-            frame = self.layer.wrap(frame, self.wire.text)
-        if self._out:
-            self._out.append(frame)
-            self.flush()
-            return not self.closed
-        return self.stream.write(frame)
-
-    def on_blocked(self, runner: Any) -> None:
-        """Write what is ready before the parked handler, and arm its deadline."""
-        Serial.on_blocked(self, runner)
+    def deliver(self, plain: bytes, frame: bytes, policy: Policy, key: Hashable) -> None:
+        """Send a push by its policy; never blocks. `plain` is it without the WebSocket's framing, `frame` with it."""
         if self._out:
             self.flush()
-
-    def deliver(self, frame: bytes, policy: Policy, key: Hashable) -> None:
-        """Send a push's frame by its policy; never blocks."""
-        if self._out:
-            self.flush()
+        if self.kept is not None and policy == "reliable":
+            self.kept.seq += 1
+            numbered = self.wire.number(plain, self.kept.seq)
+            self.kept.push(numbered)
+            self.write_frame(numbered)
+            return
         if policy == "reliable":
             sent = self.stream.write(frame)
         elif policy == "droppable":
@@ -379,9 +317,8 @@ class ClientSession(Session, Serial):
         self.wire.limits = self.door.limits(logged_in=uid is not None)
         if self.layer is not None:
             self.layer.limits = self.wire.limits
-        if uid is not None and self._login_deadline is not None:
-            self._login_deadline.cancel()
-            self._login_deadline = None
+        if uid is not None:
+            self.welcome_player()
         self.changed()
 
     def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
@@ -408,60 +345,34 @@ class ClientSession(Session, Serial):
     def kick(self, reason: str) -> None:
         if self.closed:
             return
-        goodbye = self.wire.encode_goodbye(reason)
-        if goodbye:
-            self._write(goodbye)
-        self.flush()
-        if self.layer is not None:
-            self.stream.write(self.layer.close_frame(1000, reason) or self.layer.refusal(reason))
-        self.stream.close_after_flush(reason)
+        if not self.stream.closed:
+            self.say_goodbye(reason)
+        self.end(reason)
+
+    def take_over(self, new: ClientSession) -> None:
+        """Go on with the connection of another session, which has none then."""
+        if not self.stream.closed:
+            self.stream.receiver = Discarded()
+            self.stream.close("resumed")
+        self.stream, self.wire, self.layer, self.door = new.stream, new.wire, new.layer, new.door
+        self.stream.receiver = self
+        self.heard = True
+        self.asked = False
+        self.bound(self.uid)
 
     # ----------------------------------------------------------------------------------------------- ending
 
-    def _break(self, error: ProtocolError) -> None:
-        """End a connection whose bytes are not of the protocol."""
-        if self.layer is not None:
-            self.flush()
-            self.stream.write(b"".join(self.layer.take_output()) + self.layer.close_frame(1002, error.reason))
-        self.flush()
-        self.stream.close_after_flush(error.reason)
-
-    def look(self) -> None:
-        """Look whether the client gave a sign of life since the last look; ask for one, or end it."""
-        if self.heard:
-            self.heard = self.asked = False
-        elif self.open or self.parked is not None:
-            return
-        elif self.asked:
-            self.kick("timeout")
-        else:
-            self._ask()
-
-    def _ask(self) -> None:
-        frame = self.wire.encode_heartbeat()
-        if self.layer is not None:
-            self.stream.write(self.layer.ping())
-        elif frame:
-            self._write(frame)
-        else:
-            # Formats without a sign of life rely on TCP keepalive.
-            return
-        self.asked = True
-
-    def _on_frame_timeout(self) -> None:
-        self._frame_deadline = None
-        self.kick("frame_timeout")
-
-    def _on_login_timeout(self) -> None:
-        self._login_deadline = None
-        self.kick("login_timeout")
-
     def on_close(self, reason: str) -> None:
-        """Note that the connection has ended; a command that runs goes on, and then the session says farewell."""
+        """Note that the connection has ended; a session that can be resumed waits for its client."""
+        self.release()
+        if not self.gate.resumption.wait(self, reason):
+            self.end(reason)
+
+    def end(self, reason: str) -> None:
+        """End the session; a command that runs goes on, and then the session says farewell."""
+        if self.closed:
+            return
         self.closed = True
-        for deadline in (self._login_deadline, self._frame_deadline):
-            if deadline is not None:
-                deadline.cancel()
         self._mailbox = None
         self.gate.left(self, reason)
         if self.parked is None and not self.open:

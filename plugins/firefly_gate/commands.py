@@ -13,16 +13,16 @@ __all__ = ["Command", "command_table"]
 
 
 class Command:
-    """One command as a listener sees it. `run` is None where it is forwarded to one of `peers`."""
+    """One command as a listener sees it. `run` is None where it is forwarded to one of `peers`; else it has a handler."""
 
     __slots__ = ("handler", "id", "name", "peers", "public", "run", "timeout")
+    handler: Handler
 
     def __init__(self, id: int, name: str, public: bool, timeout: float) -> None:
         self.id = id
         self.name = name
         self.public = public
         self.timeout = timeout
-        self.handler: Handler | None = None
         self.run: Run | None = None
         self.peers: list[Peer] = []
 

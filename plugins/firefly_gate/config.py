@@ -90,3 +90,11 @@ class GateConfig:
         "a player who is logged in logs in again: which session ends, the old or the new",
         "replace",
     )
+    resume_timeout: float = key(
+        duration(0, 3600),
+        "seconds that a session waits for its client to come back; 0: it ends with its connection",
+        60.0,
+    )
+    resume_buffer: int = key(
+        size_rule(1 * KiB, 16 * MiB), "bytes of pushes that are kept for a client until it acknowledges them", 32 * KiB
+    )

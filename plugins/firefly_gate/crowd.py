@@ -84,16 +84,16 @@ class Crowd:
 
     def push(self, session: ClientSession, parcel: Parcel) -> None:
         """Push to one session."""
-        session.deliver(_frame(session, parcel), parcel.policy, parcel.key)
+        session.deliver(*_frames(session, parcel), parcel.policy, parcel.key)
 
     def deliver(self, target: dict[str, Any], parcel: Parcel) -> None:
         """Push to the sessions that `target` means; encoded once for each door."""
-        frames: dict[Door, bytes] = {}
+        frames: dict[Door, tuple[bytes, bytes]] = {}
         for session in list(self._readers(target)):
-            frame = frames.get(session.door)
-            if frame is None:
-                frame = frames[session.door] = _frame(session, parcel)
-            session.deliver(frame, parcel.policy, parcel.key)
+            both = frames.get(session.door)
+            if both is None:
+                both = frames[session.door] = _frames(session, parcel)
+            session.deliver(*both, parcel.policy, parcel.key)
 
     def _readers(self, target: dict[str, Any]) -> Iterable[ClientSession]:
         if "group" in target:
@@ -104,6 +104,7 @@ class Crowd:
         return [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
 
 
-def _frame(session: ClientSession, parcel: Parcel) -> bytes:
-    frame = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
-    return frame if session.layer is None else session.layer.wrap(frame, session.wire.text)
+def _frames(session: ClientSession, parcel: Parcel) -> tuple[bytes, bytes]:
+    """Give a push for a session's door, without the WebSocket's framing and with it."""
+    plain = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
+    return plain, plain if session.layer is None else session.layer.wrap(plain, session.wire.text)

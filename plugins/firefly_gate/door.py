@@ -9,6 +9,7 @@ import msgspec
 from firefly_core.channel.transport import Listener, Transport
 from firefly_core.kernel.config import Listen
 from firefly_core.wire.protocol import Limits, Protocol
+from firefly_gate.builtins import builtins
 from firefly_gate.commands import Command, command_table
 from firefly_gate.websocket import WebSocketLayer
 
@@ -61,6 +62,8 @@ class Door:
     def learn(self) -> None:
         """Look anew at which commands this server and its peers take."""
         self.commands = command_table(self._gate.kernel, self.codec, self._gate.config.timeout)
+        if self._protocol.resumable:
+            self.commands |= builtins(self._gate)
         self._names.clear()
         self._names.update({command.name: command.id for command in self.commands.values()})
         self._names.update({push.name: push.id for push in self._gate.kernel.handlers.pushes.values()})

@@ -50,5 +50,5 @@ class Forward:
                 session.fail(self.request, error)
             else:
                 session.reply(self.request, body)
-            session.put_later()
+            session.gate.flush_later(session)
         session.forwarded()

@@ -24,10 +24,12 @@ from firefly_gate.admission import Admission
 from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
+from firefly_gate.connection import Connection
 from firefly_gate.crowd import Crowd
 from firefly_gate.door import Door
 from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
+from firefly_gate.resume import Resumption
 
 __all__ = ["Counts", "Gate"]
 
@@ -68,6 +70,7 @@ class Gate(Service):
         self.doors = [Door(self, listen) for listen in config.listen]
         self.nodes = NodeLink(self)
         self.logins = Logins(self)
+        self.resumption = Resumption(self)
         self._number = _gate_number(kernel)
         self._next = 0
         self._leaving: dict[int, str] = {}
@@ -116,6 +119,10 @@ class Gate(Service):
             "throttled_total": self.counts.throttled,
             "pushes_dropped_total": self.counts.dropped,
             "errors_total": self.counts.errors.total(),
+            "resumed_total": self.resumption.resumed,
+            "resume_refused_total": self.resumption.refused,
+            "resume_waiting": self.resumption.waiting,
+            "resume_bytes": self.resumption.kept_bytes,
             "unsent_bytes": sum(session.stream.queued for session in self.crowd.sessions.values()),
         }
 
@@ -151,6 +158,7 @@ class Gate(Service):
         """Note that a connection has ended; called where it ended."""
         self.counts.closed[reason] += 1
         self.admission.leave(session.address)
+        self.resumption.forget(session)
         if session.uid is not None:
             self.logins.leave(session, session.uid)
         self.crowd.leave(session)
@@ -245,7 +253,7 @@ class Gate(Service):
 
     # ----------------------------------------------------------------------------------------------- bounds
 
-    def throttle(self, session: ClientSession) -> None:
+    def throttle(self, session: Connection) -> None:
         """Read a client slower that has sent more than its rate allows; end one that is far beyond it."""
         rate = self.config.rate
         if rate is None:
@@ -258,14 +266,16 @@ class Gate(Service):
             return
         self.counts.throttled += 1
         if -session.allowance > TOO_FAST * rate.per_second:
-            session.kick("too_fast")
+            session.say_goodbye("too_fast")
             return
+        session.throttled = True
         session.stream.pause_reading()
         self.kernel.deadlines.arm(-session.allowance / rate.per_second, lambda: self._release(session))
 
-    def _release(self, session: ClientSession) -> None:
-        if not session.closed:
-            self.kernel.runners.submit(session)
+    def _release(self, session: Connection) -> None:
+        session.throttled = False
+        if not session.paused:
+            session.resume()
 
     def _run_heartbeat(self) -> None:
         """Ask silent clients for a sign of life, and end those that stay silent."""
@@ -274,7 +284,7 @@ class Gate(Service):
             gevent.sleep(self.config.heartbeat / SWEEPS)
             slot = (slot + 1) % SWEEPS
             for session in self.crowd.slot(slot, SWEEPS):
-                session.look()
+                session.look(busy=session.open > 0 or session.parked is not None)
 
 
 def _gate_number(kernel: Kernel) -> int:

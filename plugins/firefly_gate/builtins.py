@@ -1,0 +1,30 @@
+"""Commands of the gate itself, for formats with names; their names begin with `firefly.`, which no handler's may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.run import Run
+from firefly_gate.commands import Command
+from firefly_gate.resume import RESUME, TOKEN
+
+if TYPE_CHECKING:
+    from firefly_gate.gate import Gate
+
+__all__ = ["builtins"]
+
+
+def builtins(gate: Gate) -> dict[int | str, Command]:
+    """Give the gate's own commands, by name only."""
+    return {
+        TOKEN: _builtin(gate, TOKEN, gate.resumption.on_token, public=False),
+        RESUME: _builtin(gate, RESUME, gate.resumption.on_resume, public=True),
+    }
+
+
+def _builtin(gate: Gate, name: str, run: Run, *, public: bool) -> Command:
+    command = Command(0, name, public, gate.config.timeout)
+    command.run = run
+    command.handler = Handler(kind="command", name=name, function=run, source=__name__, public=public)
+    return command

@@ -1,0 +1,222 @@
+"""A client's connection: bytes to requests, answers to bytes, and what ends it when the client misbehaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from firefly_core.channel.deadlines import Deadline, Deadlines
+from firefly_core.channel.stream import Stream
+from firefly_core.channel.transport import Transport
+from firefly_core.errors import ProtocolError
+from firefly_core.kernel.serial import Serial
+from firefly_core.wire.protocol import Request
+
+if TYPE_CHECKING:
+    from firefly_gate.door import Door
+    from firefly_gate.gate import Gate
+
+__all__ = ["Connection"]
+
+FLUSH_AT = 32
+"""Answers that are joined into one write at most."""
+
+
+class Connection(Serial):
+    """The part of a session that knows its stream, its WebSocket layer and its protocol."""
+
+    __slots__ = (
+        "_frame_deadline",
+        "_login_deadline",
+        "_out",
+        "allowance",
+        "asked",
+        "door",
+        "gate",
+        "heard",
+        "layer",
+        "paused",
+        "refilled",
+        "stream",
+        "throttled",
+        "wire",
+    )
+
+    def __init__(self, gate: Gate, door: Door, transport: Transport) -> None:
+        super().__init__()
+        self.gate = gate
+        self.door = door
+        self.stream = Stream(transport, gate.kernel.runners, gate.kernel.deadlines, self, gate.stream_limits)
+        self.layer = door.layer()
+        self.wire = door.wire()
+        self.heard = True
+        """Whether anything came since the last look."""
+        self.asked = False
+        """Whether it was asked for a sign of life and has given none."""
+        self.allowance = gate.burst
+        """Messages it may send before it is read slower."""
+        self.refilled = 0.0
+        self.throttled = False
+        """Whether it is not read because it sent more than its rate allows."""
+        self.paused = False
+        """Whether it is not read because too many commands wait."""
+        self._out: list[bytes] | None = None
+        self._frame_deadline: Deadline | None = None
+        self._login_deadline: Deadline | None = self.deadlines.arm(gate.config.login_timeout, self._on_login_timeout)
+
+    @property
+    def deadlines(self) -> Deadlines:  # type: ignore[override]
+        """The kernel's deadlines."""
+        return self.gate.kernel.deadlines
+
+    def on_data(self, data: bytes) -> None:
+        """Take what arrived."""
+        raise NotImplementedError
+
+    def on_close(self, reason: str) -> None:
+        """Note that the stream has ended."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------- receiving
+
+    def receive(self, data: bytes) -> list[Request]:
+        """Give the requests that are complete; what breaks the protocol ends the connection."""
+        self.heard = True
+        wire = self.wire
+        if wire.failure is not None:
+            return []
+        layer = self.layer
+        try:
+            requests = wire.receive(data) if layer is None else layer.carry(wire, data)
+        except ProtocolError as error:
+            self.break_off(error)
+            return []
+        if layer is not None and layer.output is not None:
+            self.stream.write(b"".join(layer.take_output()))
+        if wire.output is not None:
+            frames, wire.output = wire.output, None
+            for frame in frames:
+                self.write_frame(frame)
+        if wire.partial() or (layer is not None and layer.partial()):
+            if self._frame_deadline is None:
+                limit = self.gate.config.frame_timeout
+                self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
+        elif self._frame_deadline is not None:
+            self._frame_deadline.cancel()
+            self._frame_deadline = None
+        self.allowance -= len(requests)
+        if self.allowance < 0:
+            self.gate.throttle(self)
+        return requests
+
+    def pause(self) -> None:
+        """Read nothing until the waiting commands are done."""
+        self.paused = True
+        self.stream.pause_reading()
+
+    def resume(self) -> None:
+        """Read again, unless the client is ahead of its rate."""
+        self.paused = False
+        if not self.throttled:
+            self.stream.resume_reading()
+
+    # ------------------------------------------------------------------------------------------- answering
+
+    def put(self, frame: bytes) -> None:
+        """Have a frame written with the others of its batch."""
+        if self.layer is not None:
+            frame = self.layer.wrap(frame, self.wire.text)
+        out = self._out
+        if out is None:
+            self._out = [frame]
+        else:
+            out.append(frame)
+            if len(out) >= FLUSH_AT:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write the answers that are ready."""
+        out, self._out = self._out, None
+        if out:
+            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def write_frame(self, frame: bytes) -> bool:
+        """Write a frame behind the answers that are ready; an empty one is none."""
+        if not frame:
+            return True
+        if self.layer is not None:
+            frame = self.layer.wrap(frame, self.wire.text)
+        if self._out:
+            self._out.append(frame)
+            self.flush()
+            return not self.stream.closed
+        return self.stream.write(frame)
+
+    def on_blocked(self, runner: Any) -> None:
+        """Write what is ready before the parked handler, and arm its deadline."""
+        Serial.on_blocked(self, runner)
+        if self._out:
+            self.flush()
+
+    # ----------------------------------------------------------------------------------------------- ending
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tell the client why, and close the connection once he could read it."""
+        goodbye = self.wire.encode_goodbye(reason)
+        if goodbye:
+            self.write_frame(goodbye)
+        self.flush()
+        if self.layer is not None:
+            self.stream.write(self.layer.close_frame(1000, reason) or self.layer.refusal(reason))
+        self.stream.close_after_flush(reason)
+
+    def break_off(self, error: ProtocolError) -> None:
+        """End a connection whose bytes are not of the protocol."""
+        self.flush()
+        if self.layer is not None:
+            self.stream.write(b"".join(self.layer.take_output()) + self.layer.close_frame(1002, error.reason))
+        self.stream.close_after_flush(error.reason)
+
+    def look(self, *, busy: bool) -> None:
+        """Look whether the client gave a sign of life since the last look; ask for one, or end it."""
+        if self.stream.closed:
+            return
+        if self.heard:
+            self.heard = self.asked = False
+        elif busy:
+            return
+        elif self.asked:
+            self.stream.close("timeout")
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        frame = self.wire.encode_heartbeat()
+        if self.layer is not None:
+            self.stream.write(self.layer.ping())
+        elif frame:
+            self.write_frame(frame)
+        else:
+            # Formats without a sign of life rely on TCP keepalive.
+            return
+        self.asked = True
+
+    def welcome_player(self) -> None:
+        """Note that the client has logged in: its deadline for that runs no more."""
+        if self._login_deadline is not None:
+            self._login_deadline.cancel()
+            self._login_deadline = None
+
+    def release(self) -> None:
+        """Forget the deadlines."""
+        for deadline in (self._login_deadline, self._frame_deadline):
+            if deadline is not None:
+                deadline.cancel()
+        self._login_deadline = self._frame_deadline = None
+
+    def _on_frame_timeout(self) -> None:
+        self._frame_deadline = None
+        self.say_goodbye("frame_timeout")
+
+    def _on_login_timeout(self) -> None:
+        self._login_deadline = None
+        self.say_goodbye("login_timeout")
