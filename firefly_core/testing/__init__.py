@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from firefly_core.testing.client import FakeClient
     from firefly_core.testing.client_wire import DatapackWire, JsonWire, PushReceived
     from firefly_core.testing.clock import VirtualClock
+    from firefly_core.testing.cluster import InProcessCluster
     from firefly_core.testing.context import Called, FakeContext, Pushed
     from firefly_core.testing.memory_network import ANY, MemoryNetwork
     from firefly_core.testing.memory_pipe import Conditions
@@ -27,6 +28,7 @@ __all__ = [
     "FakeClient",
     "FakeContext",
     "FakeSession",
+    "InProcessCluster",
     "JsonWire",
     "MemoryNetwork",
     "PushReceived",
@@ -45,6 +47,7 @@ _WHERE = {
     "FakeClient": "client",
     "FakeContext": "context",
     "FakeSession": "session",
+    "InProcessCluster": "cluster",
     "JsonWire": "client_wire",
     "MemoryNetwork": "memory_network",
     "PushReceived": "client_wire",

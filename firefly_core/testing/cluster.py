@@ -13,11 +13,9 @@ On the virtual loop every server has a clock of its own, which `clock("world").j
 from __future__ import annotations
 
 import random
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import gevent
@@ -25,23 +23,19 @@ from gevent import get_hub
 
 from firefly_core.channel.network import SocketNetwork
 from firefly_core.channel.transport import Network
-from firefly_core.errors import ConfigurationError, DeadlineExceeded
-from firefly_core.kernel.cluster import Cluster, draft
-from firefly_core.kernel.handlers import HandlerTable, collect
+from firefly_core.errors import DeadlineExceeded
+from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.kernel import Kernel
-from firefly_core.kernel.listen import Listen
 from firefly_core.testing.client import FakeClient
-from firefly_core.testing.client_wire import ClientWire, DatapackWire, JsonWire
+from firefly_core.testing.client_wire import ClientWire
 from firefly_core.testing.clock import VirtualClock
+from firefly_core.testing.declaration import Declaration, Handlers, wire_of
 from firefly_core.testing.memory_network import MemoryNetwork
 from firefly_core.testing.virtual_loop import VirtualLoop
 
 __all__ = ["InProcessCluster"]
 
 SECRET = b"known to every server of a test!"
-SHARED = 0
-"""What stands for a listening socket that the replicas of a server share."""
-Handlers = Mapping[str, ModuleType | Iterable[ModuleType | Callable[..., Any]]]
 
 
 class InProcessCluster:
@@ -65,10 +59,8 @@ class InProcessCluster:
         secret: bytes = SECRET,
     ) -> None:
         self.seed = seed
-        self._path_before = list(sys.path)
-        self._temporary = tempfile.TemporaryDirectory() if folder is None and isinstance(declaration, str) else None
-        self.declared: Cluster = _declared(declaration, folder or self._temporary, environ or {})
-        self._modules = _handler_modules(handlers or {})
+        self._declaration = Declaration(declaration, handlers=handlers or {}, folder=folder, environ=environ or {})
+        self.declared: Cluster = self._declaration.cluster
         self._secret = secret
         self._random = random.Random(seed)  # noqa: S311  repeatable, not secret
         if network == "sockets":
@@ -160,14 +152,12 @@ class InProcessCluster:
         `wire` is needed for formats other than json and datapack. `host` names the client in the network, for faults;
         `address` is where it seems to come from. `options` are FakeClient's.
         """
-        listen = self._find_listener(server, protocol, scheme)
+        listen = self._declaration.find_listener(server, protocol, scheme)
         url = f"{listen.url.scheme}://{listen.url.host}:{listen.url.port}{listen.url.path}"
-        if wire is None:
-            wire = _wire(listen)
         network: Network = SocketNetwork()
         if self.network is not None:
             network = self.network.host(host or f"client-{len(self._clients) + 1}", address=address)
-        client = FakeClient(network, url, wire, **options)
+        client = FakeClient(network, url, wire or wire_of(listen), **options)
         self._clients.append(client)
         return client
 
@@ -205,9 +195,7 @@ class InProcessCluster:
                 client.close()
             self.stop()
         finally:
-            sys.path[:] = self._path_before
-            if self._temporary is not None:
-                self._temporary.cleanup()
+            self._declaration.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,15 +223,11 @@ class InProcessCluster:
             random=random.Random(f"{self.seed} {process} {epoch}"),  # noqa: S311  repeatable, not secret
             secret=self._secret,
             epoch=epoch,
-            descriptors=_shared(server.services.values()) if server.replicas > 1 else {},
-            handlers=self._handlers(server.name),
+            descriptors=self._declaration.descriptors(server.name),
+            handlers=self._declaration.handlers(server.name),
         )
         kernel.start()
         self.kernels[process] = kernel
-
-    def _handlers(self, server: str) -> HandlerTable | None:
-        modules = self._modules.get(server)
-        return None if modules is None else collect(modules)
 
     def _clock(self, process: str) -> VirtualClock:
         loop = get_hub().loop
@@ -261,63 +245,3 @@ class InProcessCluster:
     def _stands(self, one: str, other: str) -> bool:
         ends = self.kernels[one].mesh.peers.get(other), self.kernels[other].mesh.peers.get(one)
         return all(peer is not None and peer.connected and peer.announced for peer in ends)
-
-    def _find_listener(self, server: str | None, protocol: str | None, scheme: str | None) -> Listen:
-        for declared in self.declared.servers.values():
-            if server not in (None, declared.name):
-                continue
-            for listen in _listeners(declared.services.values()):
-                if listen.protocol is None or protocol not in (None, listen.protocol.name):
-                    continue
-                if scheme in (None, listen.url.scheme):
-                    return listen
-        raise LookupError(f"no listener for clients: server {server!r}, protocol {protocol!r}, scheme {scheme!r}")
-
-
-def _declared(
-    declaration: str | Path, folder: Path | tempfile.TemporaryDirectory[str] | None, environ: Mapping[str, str]
-) -> Cluster:
-    if isinstance(declaration, Path):
-        made = draft(declaration, environ)
-    else:
-        home = Path(folder.name if isinstance(folder, tempfile.TemporaryDirectory) else folder or ".")
-        made = draft(home / "firefly.toml", environ, text=declaration)
-    made.problems.raise_any()
-    if made.cluster is None:
-        raise ConfigurationError(["[firefly] cannot be read"])
-    return made.cluster
-
-
-def _handler_modules(handlers: Handlers) -> dict[str, list[ModuleType]]:
-    """Give the modules of each server; loose functions are put into a module of their own."""
-    modules: dict[str, list[ModuleType]] = {}
-    for server, given in handlers.items():
-        items = [given] if isinstance(given, ModuleType) else list(given)
-        modules[server] = [item for item in items if isinstance(item, ModuleType)]
-        loose = [item for item in items if not isinstance(item, ModuleType)]
-        if loose:
-            module = ModuleType(f"handlers_of_{server}")
-            vars(module).update({f"handler_{number}": item for number, item in enumerate(loose)})
-            modules[server].append(module)
-    return modules
-
-
-def _listeners(configs: Iterable[Any]) -> Iterator[Listen]:
-    for config in configs:
-        for value in getattr(config, "listen", None) or ():
-            if isinstance(value, Listen):
-                yield value
-
-
-def _shared(configs: Iterable[Any]) -> dict[str, int]:
-    """Give what a supervisor would: a socket for each listener, which in memory is no more than a word."""
-    return {str(listen.url): SHARED for listen in _listeners(configs)}
-
-
-def _wire(listen: Listen) -> ClientWire:
-    if listen.protocol is not None and listen.protocol.name == "json":
-        return JsonWire(stream=listen.url.scheme == "tcp")
-    if listen.protocol is not None and listen.protocol.name == "datapack":
-        settings = listen.settings
-        return DatapackWire(header=settings.header, codec=listen.codec, error_command=settings.error_command)
-    raise LookupError(f"{listen.url} speaks a format of which the test kit has no client side: give wire=")

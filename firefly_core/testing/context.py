@@ -96,7 +96,7 @@ class FakeContext(Context):
             if uid is not None:
                 session.bind(uid)
         kernel = _FakeKernel(self, state, clock or StillClock(), offers)
-        handler = Handler(kind="command", name=command, function=_nothing, source="test:1")  # type: ignore[arg-type]
+        handler = Handler(kind="command", name=command, function=_nothing, source="test:1")
         super().__init__(kernel, handler, session, deadline, trace)  # type: ignore[arg-type]
 
     def join(self, session: FakeSession, *groups: str) -> FakeSession:
