@@ -31,9 +31,7 @@ def plan_of(cluster: Cluster) -> Plan:
         json_log=cluster.firefly.log == "json",
         drain_timeout=cluster.firefly.drain_timeout,
         secret=cluster.firefly.secret is not None,
-        pages=tuple(
-            address.url for found in servers for address in found.own if address.url.partition(":")[0] in PAGES
-        ),
+        pages=tuple(_page(address) for found in servers for address in found.own if _is_page(address)),
         warnings=cluster.warnings,
     )
 
@@ -81,3 +79,11 @@ def _fingerprint(name: str, needs: tuple[str, ...], cluster: Cluster) -> str:
     tables = [values.get("firefly"), *(values["servers"][server] for server in (name, *needs))]
     text = json.dumps(tables, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_page(address: Address) -> bool:
+    return address.url.partition(":")[0] in PAGES
+
+
+def _page(address: Address) -> str:
+    return address.url if "/" in address.url.partition("://")[2] else f"{address.url}/"
