@@ -75,7 +75,7 @@ class ProtocolContract:
 
     def server(self, *, stream: bool = True, max_frame: int = 65536) -> Protocol:
         """Give the server side of a new connection that takes requests."""
-        config = read_alone(self.protocol.Config, dict(self.keys))
+        config: Any = read_alone(self.protocol.Config, dict(self.keys))
         made = self.protocol(config, Limits(max_frame), stream=stream, names=self.names)
         self.open(made)
         return made

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from firefly_core.errors import ProtocolError
@@ -40,7 +41,7 @@ from firefly_gate.frames import (
     frame,
     judge,
 )
-from firefly_gate.upgrade import Refused, take
+from firefly_gate.upgrade import Refused, refused, take
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
@@ -189,6 +190,12 @@ class WebSocketLayer:
         text = reason.encode()[: SHORT - 2].decode(errors="ignore").encode()
         return control(CLOSE, code.to_bytes(2, "big") + text)
 
+    def refusal(self, reason: str) -> bytes:
+        """Give the HTTP answer for a client that is turned away before its handshake; empty after it."""
+        if self.open or self.closing or self.failure is not None:
+            return b""
+        return refused(reason, HTTPStatus.SERVICE_UNAVAILABLE, reason).response
+
     # ------------------------------------------------------------------------------------------- receiving
 
     def _shake_hands(self, data: bytes) -> bytes:
@@ -196,7 +203,7 @@ class WebSocketLayer:
         taken = take(data, self._path, self._origins)
         if taken is None:
             self._need = 0
-            self._tail = bytearray(data)
+            self._tail = bytearray(data) if data else None
             return b""
         answer, rest = taken
         self._emit(answer)
