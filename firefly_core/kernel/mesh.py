@@ -115,8 +115,8 @@ class Mesh:
         if peer is None or peer.channel is not channel:
             return
         peer.channel = None
+        # What it offered stays known: its commands are unavailable meanwhile, not unknown.
         peer.announced = False
-        peer.commands, peer.remotes = {}, {}
         self._changed(peer, False)
         self._kernel.plugins.notify("firefly_channel_changed", peer=peer, connected=False)
 
