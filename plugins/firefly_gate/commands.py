@@ -13,7 +13,7 @@ __all__ = ["Command", "command_table"]
 
 
 class Command:
-    """One command as a listener sees it. `run` is None where it is forwarded to one of `peers`; else it has a handler."""
+    """One command as a listener sees it: with a `handler` and its `run`, or forwarded to one of `peers`."""
 
     __slots__ = ("handler", "id", "name", "peers", "public", "run", "timeout")
     handler: Handler

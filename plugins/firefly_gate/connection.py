@@ -54,7 +54,7 @@ class Connection(Serial):
         """Whether it was asked for a sign of life and has given none."""
         self.allowance = gate.burst
         """Messages it may send before it is read slower."""
-        self.refilled = 0.0
+        self.refilled = gate.kernel.clock.monotonic()
         self.throttled = False
         """Whether it is not read because it sent more than its rate allows."""
         self.paused = False
