@@ -41,7 +41,7 @@ fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python -m benchmarks.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
 docs: $(STAMP) ## Make docs/config.md again from the services' own declarations
-	@$(BIN)/python -m benchmarks.docs
+	@$(BIN)/python -m firefly_core.kernel.config_page docs/config.md
 
 clean: ## Remove what the targets made; var/ (the players' data) stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from firefly_core.cli.invocation import Invocation, reported
+from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.kernel.handler_check import check as check_everything
 
 __all__ = ["check"]
@@ -17,7 +17,7 @@ def check(invocation: Invocation) -> None:
 
     Prints every problem at once and exits with 78, or says in one line that there is none.
     """
-    with reported():
+    with loading():
         checked = check_everything(invocation.path, overrides=invocation.overrides)
     cluster = checked.cluster
     for warning in cluster.warnings:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from firefly_core.cli.invocation import Invocation, reported
+from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cluster import draft, load
 from firefly_core.kernel.effective import effective
@@ -27,7 +27,7 @@ def config(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         invocation: Invocation = ctx.obj
-        with reported():
+        with loading():
             text = dumps(effective(load(invocation.path, overrides=invocation.overrides)))
         click.echo(text, nl=False)
 
@@ -42,7 +42,7 @@ def set_(invocation: Invocation, key: str, value: str) -> None:
     VALUE is TOML where it reads as TOML (15, true, "15", [1, 2]), and a text otherwise. A change that makes a new
     problem is refused.
     """
-    with reported():
+    with loading():
         path = key_path(key)
         before = read_text(invocation.path)
         after = set_key(before, path, value_of(value), str(invocation.path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ import click
 
 from firefly_core.errors import ConfigurationError, ExitStatus
 
-__all__ = ["Invocation", "reported"]
+__all__ = ["Invocation", "loading", "reported"]
 
 
 @attrs.frozen
@@ -33,3 +34,10 @@ def reported() -> Iterator[None]:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(ExitStatus.CONFIGURATION) from None
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Report problems as `reported` does, and send to stderr what plugins and handlers print when they are imported."""
+    with reported(), redirect_stdout(sys.stderr):
+        yield

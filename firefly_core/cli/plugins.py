@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from firefly_core.cli.invocation import Invocation, reported
+from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cluster import plugin_names
 from firefly_core.kernel.entry_points import claims
@@ -22,7 +22,7 @@ __all__ = ["plugins"]
 @click.pass_obj
 def plugins(invocation: Invocation) -> None:
     """List the plugins in call order, with what they offer, and those that are installed but not used."""
-    with reported():
+    with loading():
         names = plugin_names(invocation.path, os.environ, invocation.overrides)
         try:
             loaded = load_plugins(names)

@@ -38,11 +38,16 @@ class Raised(Exception):
 
 
 def _say(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    text = lines[0][:300] if lines else ""
+    """Give one printable line about an error, whatever its own text is like."""
     kind = type(error).__name__
-    if isinstance(error, SyntaxError) and error.lineno:
-        text = f"{error.msg} ({error.filename}:{error.lineno})"
+    try:
+        if isinstance(error, SyntaxError) and error.lineno:
+            text = f"{error.msg} ({error.filename}:{error.lineno})"
+        else:
+            text = str(error).strip().partition("\n")[0][:300]
+    except Exception:
+        return f"raised {kind}, whose text cannot be had"
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text.strip())
     return f"raised {kind}: {text}" if text else f"raised {kind}"
 
 

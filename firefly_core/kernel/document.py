@@ -41,7 +41,7 @@ class Document:
                 return self.sources[path[:length]], 0
         if self._lines is None:
             self._lines = find_lines(self.text)
-        if path not in self._lines:
+        if path and path not in self._lines:
             made_by = next((source for other, source in self.sources.items() if other[: len(path)] == path), None)
             if made_by is not None:
                 return made_by, 0

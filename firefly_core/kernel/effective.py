@@ -13,7 +13,7 @@ from firefly_core.kernel.nesting import inner_rule
 from firefly_core.kernel.secrets import mask
 from firefly_core.kernel.sections import FireflyConfig, ServerConfig
 
-__all__ = ["effective"]
+__all__ = ["effective", "plain"]
 
 
 def effective(cluster: Cluster) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _filled(table: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any
         if name in table:
             filled[name] = table[name]
         elif not entry.required and entry.default is not None:
-            filled[name] = _plain(entry.default)
+            filled[name] = plain(entry.default)
     return filled
 
 
@@ -68,10 +68,10 @@ def _listener(raw: Any, listen: Listen) -> Any:
     return table if len(table) > 1 else table["url"]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Give a default in the types of TOML."""
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     return copy.copy(value) if isinstance(value, str | int | float) else str(value)

@@ -42,11 +42,11 @@ class Listen:
 class Listeners(Rule):
     """The rule behind `listeners(...)`; it says of its listeners whether replicas spread over ports."""
 
-    __slots__ = ("_own", "_protocol", "_url", "spread")
+    __slots__ = ("_protocol", "_url", "own", "spread")
 
     def __init__(self, schemes: tuple[str, ...], own: type | None, protocol: str | None, spread: bool) -> None:
         self._url = url(*schemes)
-        self._own = own
+        self.own = own
         self._protocol = protocol
         self.spread = spread
         super().__init__(f"{self._url.needs}, a table with such a url, or a list of either", self._parse_all)
@@ -99,17 +99,17 @@ class Listeners(Rule):
 
         rest = dict(listen.options)
         misfits: list[Misfit] = []
-        mine = {name: rest.pop(name) for name in list(rest) if self._own and name in keys(self._own)}
-        own = self._read(self._own, mine, site, misfits) if self._own else None
+        mine = {name: rest.pop(name) for name in list(rest) if self.own and name in keys(self.own)}
+        own = self._read(self.own, mine, site, misfits) if self.own else None
         protocol, codec, settings = None, "", None
         if self._protocol is not None and site.plugins is not None:
             protocol = self._find_protocol(rest.pop("protocol", self._protocol), site, misfits)
             wanted = rest.pop("codec", None)
             if protocol is not None:
                 codec = self._find_codec(protocol, wanted, site, misfits)
-                settings = self._read(protocol.Config, rest, site, misfits, also=self._own)
+                settings = self._read(protocol.Config, rest, site, misfits, also=self.own)
         elif rest and self._protocol is None:
-            self._read(None, rest, site, misfits, also=self._own)
+            self._read(None, rest, site, misfits, also=self.own)
         if misfits:
             raise Misfits(misfits)
         return attrs.evolve(listen, own=own, protocol=protocol, codec=codec, settings=settings)

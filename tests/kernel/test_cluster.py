@@ -68,7 +68,7 @@ def test_processes_are_always_numbered(game):
 @pytest.mark.parametrize("name", ["gate-4", "gate-0", "gate-01", "gate-", "gaet", "gaet-1", "-1", ""])
 def test_process_that_is_not_there_is_told(game, name):
     cluster = load(game(changes={"[servers.gate]": "[servers.gate]\nreplicas = 3"}), {})
-    with pytest.raises(ConfigurationError, match="there is no (server|process)"):
+    with pytest.raises(ConfigurationError, match=r"there is no (server|process)"):
         cluster.find_process(name)
 
 
@@ -178,7 +178,7 @@ def test_two_services_on_one_port_are_told(game):
 
 
 def test_unknown_section_key_and_service_are_given_the_nearest(game):
-    text = '[firefly]\nplugins = ["kit"]\nnam = "x"\n[servers.gate]\nreplcas = 2\n[servers.gate.dor]\n[server.world.mesh]\n'
+    text = '[firefly]\nplugins = ["kit"]\nnam = "x"\n[servers.gate]\nreplcas = 2\n[servers.gate.dor]\n[server.world]\n'
     assert problems_of(game(text)) == [
         ":3: firefly.nam: got an unknown key; needs one of: name, plugins, directory, log, log_level, drain_timeout, "
         'secret, secret_file, var; did you mean "name"?',
@@ -262,7 +262,8 @@ def test_single_service_with_replicas_is_told(game):
         game(changes={"[servers.world.mesh]": "[servers.world]\nreplicas = 2\n[servers.world.mesh]"})
     )
     assert problem == (
-        ":15: servers.world.replicas: got 2; needs replicas = 1, because the processes of a server cannot share its store"
+        ":15: servers.world.replicas: got 2; needs replicas = 1, "
+        "because the processes of a server cannot share its store"
     )
 
 

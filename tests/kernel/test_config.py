@@ -65,12 +65,13 @@ def test_table_becomes_an_object_and_defaults_settle_too(tmp_path):
 
 def test_all_problems_of_a_table_are_told_at_once():
     assert problems_of({"allowed": 5, "max_frame": True, "token": "short", "fron": 1}) == [
-        'firefly.toml: fron: got an unknown key; needs one of: allowed, max_frame, from, folder, token; did you mean "from"?',
+        "firefly.toml: fron: got an unknown key; needs one of: allowed, max_frame, from, folder, token; "
+        'did you mean "from"?',
         'firefly.toml: allowed: got 5; needs a rate such as "30/s", "100/min" or "5/10s", or "off"',
         "firefly.toml: max_frame: got true; needs a size in bytes from 1024 to 65536",
         "firefly.toml: from: got nothing; needs a text of 1 to 1000 characters",
-        "firefly.toml: token: got a text of 5 characters, not shown; needs a secret of 16 to 1024 printable characters, "
-        "best as ${NAME} from the environment",
+        "firefly.toml: token: got a text of 5 characters, not shown; "
+        "needs a secret of 16 to 1024 printable characters, best as ${NAME} from the environment",
     ]
 
 

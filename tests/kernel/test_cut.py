@@ -52,6 +52,27 @@ def test_syntax_error_is_reported_with_its_place():
         cut("x", compile, "a = 1\nb =", "mod.py", "exec")
 
 
+def test_text_of_an_error_is_made_printable():
+    def fail():
+        raise ValueError("\x1b[2Jred\u202e")
+
+    with pytest.raises(Raised) as caught:
+        cut("x", fail)
+    assert str(caught.value) == "raised ValueError: \\x1b[2Jred\\u202e"
+
+
+def test_error_that_cannot_say_what_it_is_is_reported_all_the_same():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def fail():
+        raise Mute
+
+    with pytest.raises(Raised, match="raised Mute, whose text cannot be had"):
+        cut("x", fail)
+
+
 def test_keyboard_interrupt_passes():
     def interrupt():
         raise KeyboardInterrupt
@@ -69,7 +90,7 @@ def test_spin_and_sleep_are_cut(function):
 
 
 def test_waiting_for_what_never_comes_is_cut_or_found_out_at_once():
-    with pytest.raises(Raised, match="took longer|would block forever"):
+    with pytest.raises(Raised, match=r"took longer|would block forever"):
         cut("x", lambda: Event().wait(), limit=0.1)
 
 
