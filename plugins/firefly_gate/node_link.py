@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import Refuse
+from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.session import Uid
@@ -84,6 +85,8 @@ class NodeLink:
             self._sessions[process] -= 1
 
     def _on_change(self, peer: Peer, connected: bool) -> None:
+        if NODE_ROLE not in peer.roles:
+            return
         if connected and not peer.announced:
             self._greet(peer)
         elif not connected:

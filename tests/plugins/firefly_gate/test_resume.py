@@ -1,0 +1,240 @@
+"""A session that outlives its connection: nothing is lost, nothing runs twice, and a token is good once."""
+
+import gevent
+import pytest
+
+from firefly_core import command, on_disconnect, push
+from firefly_core.errors import RemoteError
+from firefly_core.testing import InProcessCluster, virtual_time
+
+TOML = """
+[firefly]
+plugins = ["gate", "root", "node", "protocols"]
+
+[servers.gate]
+handlers = []
+[servers.gate.gate]
+listen = [
+  { url = "tcp://127.0.0.1:11010", protocol = "json" },
+  { url = "ws://127.0.0.1:11011/", protocol = "json", origins = ["none"] },
+]
+rate = "off"
+resume_buffer = 2048
+[servers.gate.root]
+listen = "tcp://127.0.0.1:10000"
+[servers.world.node]
+roots = ["gate"]
+"""
+news = push(2001, name="news")
+moments = []
+runs = []
+
+
+@on_disconnect
+def depart(ctx):
+    moments.append(f"disconnect {ctx.uid}")
+
+
+@command(1, public=True)
+def login(ctx, uid: int) -> int:
+    ctx.session.bind(uid)
+    ctx.group("meadow").join(ctx.session)
+    return uid
+
+
+@command(2)
+def catch(ctx, seconds: float):
+    runs.append(seconds)
+    gevent.sleep(seconds)
+    return len(runs)
+
+
+@command(3)
+def tell(ctx, text: str):
+    ctx.group("meadow").push(news, text)
+
+
+@pytest.fixture(params=["gate", "world"])
+def cluster(request):
+    """Handlers on the gate itself, or on a node behind it: it must make no difference."""
+    moments.clear()
+    runs.clear()
+    handlers = {request.param: [depart, login, catch, tell]}
+    with virtual_time(seed=1), InProcessCluster(TOML, handlers=handlers) as cluster:
+        cluster.start()
+        yield cluster
+
+
+@pytest.fixture
+def player(cluster):
+    client = cluster.connect(scheme="tcp")
+    client.request("login", 7)
+    client.token = client.request("firefly.token")["token"]
+    return client
+
+
+@pytest.fixture
+def other(cluster):
+    client = cluster.connect(scheme="tcp")
+    client.request("login", 8)
+    return client
+
+
+def resumed(cluster, token):
+    client = cluster.connect(scheme="tcp")
+    client._number = 1000
+    return client, client.request("firefly.resume", {"token": token})
+
+
+def code_of(client, name, body=None):
+    with pytest.raises(RemoteError) as caught:
+        client.request(name, body)
+    return caught.value.code
+
+
+def test_a_session_goes_on_over_another_connection(cluster, player):
+    player.abort()
+    gevent.sleep(30)
+    client, answer = resumed(cluster, player.token)
+    assert (answer["uid"], answer["resync"]) == (7, False)
+    assert client.request("catch", 0) == 1
+    assert "disconnect 7" not in moments
+
+
+def test_it_ends_once_when_nobody_comes_back(cluster, player):
+    player.abort()
+    gevent.sleep(59)
+    assert "disconnect 7" not in moments
+    gevent.sleep(5)
+    assert moments == ["disconnect 7"]
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
+
+
+def test_pushes_missed_meanwhile_come_in_order(cluster, player, other):
+    other.request("tell", "seen")
+    player.wait_push("news")
+    player.abort()
+    for number in range(5):
+        other.request("tell", f"missed {number}")
+    client, answer = resumed(cluster, player.token)
+    gevent.sleep(0.1)
+    assert answer["seq"] == 6
+    # The client acknowledged nothing, so what it had seen is repeated too.
+    assert [got.body for got in client.pushes] == ["seen", *[f"missed {number}" for number in range(5)]]
+
+
+def test_what_was_acknowledged_is_not_repeated(cluster, player, other):
+    other.request("tell", "seen")
+    player.wait_push("news")
+    player.write(b'{"cmd": "ack", "ack": 1}\n')
+    gevent.sleep(0.1)
+    player.abort()
+    other.request("tell", "missed")
+    client, _ = resumed(cluster, player.token)
+    assert client.wait_push("news") == "missed"
+    assert len(client.pushes) == 1
+
+
+def test_a_request_that_was_executed_is_answered_again_and_not_executed_again(cluster, player):
+    assert player.request("catch", 0) == 1
+    number = player._number
+    player.abort()
+    client, _ = resumed(cluster, player.token)
+    client._number = number - 1
+    assert client.request("catch", 0) == 1
+    assert runs == [0]
+    assert client.request("catch", 0) == 2
+
+
+def test_the_answer_to_a_request_that_still_runs_comes_on_the_new_connection(cluster, player):
+    player.ask("catch", 5.0)
+    number = player._number
+    gevent.sleep(0.5)
+    player.abort()
+    gevent.sleep(0.5)
+    client, _ = resumed(cluster, player.token)
+    client._number = number - 1
+    assert client.request("catch", 5.0) == 1
+    assert runs == [5.0]
+
+
+def test_a_token_is_good_once_and_the_new_one_is_good_again(cluster, player):
+    player.abort()
+    first, answer = resumed(cluster, player.token)
+    assert answer["token"] != player.token
+    thief = cluster.connect(scheme="tcp")
+    assert code_of(thief, "firefly.resume", {"token": player.token}) == "bad_token"
+    first.abort()
+    second, _ = resumed(cluster, answer["token"])
+    assert second.request("catch", 0) == 1
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "ä" * 43, 7, None])
+def test_a_token_that_is_none_opens_nothing(cluster, player, token):
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": token}) in ("bad_token", "bad_request")
+    assert code_of(client, "catch", 0) == "login_first"
+    assert player.request("catch", 0) == 1
+
+
+def test_a_truncated_token_opens_nothing(cluster, player):
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": player.token[:-1]}) == "bad_token"
+
+
+def test_a_token_is_not_given_before_login(cluster):
+    assert code_of(cluster.connect(scheme="tcp"), "firefly.token") == "login_first"
+
+
+def test_the_old_connection_is_left_when_the_client_resumes_before_it_is_noticed(cluster, player):
+    client, _ = resumed(cluster, player.token)
+    player.wait_closed()
+    assert client.request("catch", 0) == 1
+    assert "disconnect 7" not in moments
+
+
+def test_a_session_resumes_from_tcp_to_websocket(cluster, player):
+    player.abort()
+    client = cluster.connect(scheme="ws")
+    client._number = 1000
+    assert client.request("firefly.resume", {"token": player.token})["uid"] == 7
+    assert client.request("catch", 0) == 1
+
+
+def test_without_a_token_a_session_ends_with_its_connection(cluster, other):
+    other.abort()
+    gevent.sleep(0.5)
+    assert moments == ["disconnect 8"]
+
+
+def test_pushes_that_did_not_fit_are_told_as_resync(cluster, player, other):
+    player.abort()
+    for number in range(10):
+        other.request("tell", f"{number} " + "x" * 500)
+    client, answer = resumed(cluster, player.token)
+    gevent.sleep(0.1)
+    assert answer["resync"] is True
+    assert client.pushes[-1].body.startswith("9 ")
+    gate = cluster.kernel("gate").services["gate"]
+    assert gate.resumption.kept_bytes <= 2048
+
+
+def test_a_login_elsewhere_ends_a_session_that_waits(cluster, player):
+    player.abort()
+    client = cluster.connect(scheme="tcp")
+    client.request("login", 7)
+    gevent.sleep(0.5)
+    assert moments == ["disconnect 7"]
+    again = cluster.connect(scheme="tcp")
+    assert code_of(again, "firefly.resume", {"token": player.token}) == "bad_token"
+    assert client.request("catch", 0) == 1
+
+
+def test_a_kicked_session_does_not_come_back(cluster, player):
+    cluster.kernel("gate").services["gate"].crowd.players[7].kick("go")
+    player.wait_closed()
+    gevent.sleep(0.1)
+    assert moments == ["disconnect 7"]
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
