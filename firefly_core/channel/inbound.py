@@ -76,6 +76,7 @@ class Inbound:
         self.heard = now()
         """When the last byte came."""
         self.requests = 0
+        """Requests for the dispatcher, those that were not let start included."""
         self.dropped = 0
         """Notifications that were not run, because too much ran already."""
 
@@ -161,11 +162,11 @@ class Inbound:
         """Run a request and answer it; False when this runner no longer owns the loop."""
         _, identifier, method, params, meta = message
         channel = self._channel
-        self.requests += 1
         control = self._controls.get(method)
         if control is not None:
             control(identifier, params)
             return self._owner is me
+        self.requests += 1
         if not self._admit(identifier, method, meta):
             return True
         self._current = message
