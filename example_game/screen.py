@@ -36,7 +36,7 @@ class Screen:
 
     def _draw_field(self, view: View) -> list[str]:
         width, height = self.columns - self.side, self.rows - self.below
-        cells = [[paint(".,'`  "[(x * 7 + y * 13) % 6], GRASS) for x in range(width)] for y in range(height)]
+        cells = [[paint(grass(x, y), GRASS) for x in range(width)] for y in range(height)]
 
         def put(body: Any, text: str, colour: int) -> None:
             x = min(width - 1, int(body["x"] / view.size[0] * width))
@@ -61,6 +61,11 @@ class Screen:
         return [
             paint(f"{line:{self.side}}"[: self.side], TITLE if row < 3 else OTHERS) for row, line in enumerate(lines)
         ]
+
+
+def grass(x: int, y: int) -> str:
+    """Give what grows there: mostly nothing, and the same in every frame."""
+    return ".,'`\"".ljust(26)[(x * 7919 ^ y * 104729) % 26]
 
 
 def paint(text: str, colour: int) -> str:

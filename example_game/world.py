@@ -125,7 +125,8 @@ def tick(ctx: Any) -> None:
     """Let the world live, and tell everybody what has changed."""
     meadow: Meadow = ctx.state
     change = meadow.tick(TICK)
-    if change and meadow.players:
+    # With nobody here the full ones are told all the same: those who were here before a restart learn from them.
+    if change.full or (change and meadow.players):
         ctx.group("meadow").push(world, World.of(meadow.season, change))
 
 

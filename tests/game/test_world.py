@@ -174,12 +174,13 @@ def test_a_tick_tells_the_meadow_what_changed_as_droppable(meadow: Meadow) -> No
     assert [player.id for player in pushed.value.players] == ["ann"]
 
 
-def test_an_empty_meadow_lives_but_tells_nobody(meadow: Meadow) -> None:
+def test_an_empty_meadow_lives_and_is_told_whole_now_and_then_for_those_of_before_a_restart(meadow: Meadow) -> None:
     ctx = FakeContext(session=None, state=meadow)
     before = {firefly.id: (firefly.x, firefly.y) for firefly in meadow.fireflies.values()}
     for _ in range(30):
         world.tick(ctx)
-    assert ctx.pushes == []
+    (told,) = ctx.pushed(world.world)
+    assert (told.full, told.season) == (True, meadow.season)
     assert before != {firefly.id: (firefly.x, firefly.y) for firefly in meadow.fireflies.values()}
 
 

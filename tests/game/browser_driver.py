@@ -1,0 +1,62 @@
+"""Drives Chromium for tests: one JSON line in, `[tab, method, arguments, options]`, one out, the result or the error.
+
+A process of its own, because Playwright brings an event loop that does not go together with gevent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from playwright.sync_api import Error, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 760}}
+
+
+def main() -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        tabs: dict[str, Page] = {}
+        problems: list[str] = []
+
+        def open_tab(name: str) -> Page:
+            options: dict[str, Any] = dict(PHONE if name.startswith("phone") else DESKTOP)
+            options["reduced_motion"] = "reduce" if name.startswith("calm") else "no-preference"
+            page = browser.new_context(**options).new_page()
+            page.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
+            page.on("console", lambda said: said.type == "error" and problems.append(f"{name}: {said.text}"))
+            page.on("request", lambda asked: "//127.0.0.1:" in asked.url or problems.append(f"{name}: {asked.url}"))
+            return page
+
+        for line in sys.stdin:
+            tab, method, arguments, options = json.loads(line)
+            try:
+                if method == "problems":
+                    result: Any = list(problems)
+                else:
+                    if tab not in tabs:
+                        tabs[tab] = open_tab(tab)
+                    target: Any = tabs[tab]
+                    for part in method.split("."):
+                        target = getattr(target, part)
+                    result = target(*arguments, **options)
+                answer = {"result": result if isinstance(result, bool | str | int | float | list | dict) else None}
+            except Error as error:
+                answer = {"error": str(error)}
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
