@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from firefly_core.testing.clock import VirtualClock
     from firefly_core.testing.cluster import InProcessCluster
     from firefly_core.testing.context import Called, FakeContext, Pushed
+    from firefly_core.testing.faults import BAD_LINK, Chaos
     from firefly_core.testing.memory_network import ANY, MemoryNetwork
     from firefly_core.testing.memory_pipe import Conditions
+    from firefly_core.testing.protocol_contract import ProtocolContract
+    from firefly_core.testing.service_contract import ServiceContract
     from firefly_core.testing.session import FakeSession
     from firefly_core.testing.still_clock import StillClock
     from firefly_core.testing.world import World, virtual_time
 
+pytest_plugins = ("firefly_core.testing.fixtures",)
+
 __all__ = [
     "ANY",
+    "BAD_LINK",
     "Called",
+    "Chaos",
     "Conditions",
     "DatapackWire",
     "FakeClient",
@@ -31,8 +38,10 @@ __all__ = [
     "InProcessCluster",
     "JsonWire",
     "MemoryNetwork",
+    "ProtocolContract",
     "PushReceived",
     "Pushed",
+    "ServiceContract",
     "StillClock",
     "VirtualClock",
     "World",
@@ -41,7 +50,9 @@ __all__ = [
 
 _WHERE = {
     "ANY": "memory_network",
+    "BAD_LINK": "faults",
     "Called": "context",
+    "Chaos": "faults",
     "Conditions": "memory_pipe",
     "DatapackWire": "client_wire",
     "FakeClient": "client",
@@ -50,8 +61,10 @@ _WHERE = {
     "InProcessCluster": "cluster",
     "JsonWire": "client_wire",
     "MemoryNetwork": "memory_network",
+    "ProtocolContract": "protocol_contract",
     "PushReceived": "client_wire",
     "Pushed": "context",
+    "ServiceContract": "service_contract",
     "StillClock": "still_clock",
     "VirtualClock": "clock",
     "World": "world",

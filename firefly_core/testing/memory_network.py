@@ -40,7 +40,13 @@ class _Connection:
         self.pipes = pipes
         self.ends = ends
 
+    @property
+    def whole(self) -> bool:
+        """Whether nobody has reset it yet."""
+        return all(pipe.error is None for pipe in self.pipes)
+
     def joins(self, first: str, second: str) -> bool:
+        """Whether it is between these two hosts, whoever dialled."""
         pipe = self.pipes[0]
         return _fits((pipe.source, pipe.target), first, second) or _fits((pipe.target, pipe.source), first, second)
 
@@ -110,7 +116,7 @@ class MemoryNetwork:
 
     def reset(self, first: str = ANY, second: str = ANY) -> int:
         """Break every connection between two hosts, both ends at once; gives how many."""
-        broken = [connection for connection in self._connections.values() if connection.joins(first, second)]
+        broken = [item for item in self._connections.values() if item.whole and item.joins(first, second)]
         for connection in broken:
             for pipe in connection.pipes:
                 pipe.break_off(ConnectionResetError(104, "connection reset by peer"))
