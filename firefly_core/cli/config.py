@@ -32,7 +32,7 @@ def config(ctx: click.Context) -> None:
         click.echo(text, nl=False)
 
 
-@config.command("set")
+@config.command("set", context_settings={"ignore_unknown_options": True})  # a value may be -1
 @click.argument("key")
 @click.argument("value")
 @click.pass_obj

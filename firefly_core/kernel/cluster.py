@@ -23,6 +23,7 @@ from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.config import keys, read
 from firefly_core.kernel.cut import Raised, cut
 from firefly_core.kernel.document import Document, open_document
+from firefly_core.kernel.environment import misspelt
 from firefly_core.kernel.handler_check import modules_of
 from firefly_core.kernel.misfit import nearest
 from firefly_core.kernel.plugins import Plugins, gather
@@ -144,7 +145,7 @@ def draft(
         servers=MappingProxyType(servers),
         plugins=plugins,
         document=document,
-        warnings=tuple(clear_secrets(document, firefly, servers)),
+        warnings=(*clear_secrets(document, firefly, servers), *misspelt(environ, _rules())),
     )
     _check_together(cluster, problems)
     return Draft(cluster=cluster, servers=servers, problems=problems, document=document)

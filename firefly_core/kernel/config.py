@@ -11,7 +11,7 @@ are needed. The same declarations are checked by `firefly-run check` and printed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
 
@@ -54,6 +54,7 @@ __all__ = [
     "Site",
     "Url",
     "boolean",
+    "build",
     "choice",
     "config",
     "duration",
@@ -144,35 +145,43 @@ def keys(cls: type) -> dict[str, Key]:
 
 def read(cls: type[T], table: Mapping[str, Any], site: Site, problems: Problems, at: KeyPath = ()) -> T | None:
     """Build a Config object from a table of the file; notes every problem in `problems` and gives None then."""
+    try:
+        return build(cls, table, site)
+    except Misfit as misfit:
+        problems.add_misfit(at, table, misfit)
+    return None
+
+
+def build(cls: type[T], table: Mapping[str, Any], site: Site, others: Iterable[str] = ()) -> T:
+    """Build a Config object from a table; raises Misfit for everything in it that does not fit.
+
+    `others` are keys that the table may have for somebody else: named as known, and not looked at.
+    """
     known = keys(cls)
-    fits = True
-    for name in table:
-        if name not in known:
-            every = ", ".join(known) or "no key"
-            problems.add((*at, name), f"one of: {every}", got="an unknown key", hint=nearest(name, known))
-            fits = False
+    every = (*others, *known)
+    misfits = [
+        Misfit(f"one of: {', '.join(every) or 'no key'}", (name,), got="an unknown key", hint=nearest(name, every))
+        for name in table
+        if name not in every
+    ]
     values = {}
     for field, entry in zip(attrs.fields(cls), known.values(), strict=True):  # type: ignore[arg-type]
         if entry.name not in table and entry.required:
-            problems.add((*at, entry.name), entry.rule.needs, got="nothing")
-            fits = False
+            misfits.append(Misfit(entry.rule.needs, (entry.name,), got="nothing"))
             continue
-        raw = table.get(entry.name, entry.default)
         try:
-            parsed = entry.rule.parse(raw) if entry.name in table else field.default
+            parsed = entry.rule.parse(table[entry.name]) if entry.name in table else field.default
             values[field.alias or field.name] = entry.rule.settle(parsed, site)
         except Misfit as misfit:
-            problems.add_misfit((*at, entry.name), raw, misfit, secret=entry.secret)
-            fits = False
-    if not fits:
-        return None
+            misfits.append(misfit.inside(entry.name, secret=entry.secret))
+    if misfits:
+        raise Misfits(misfits)
     try:
         return cls(**values)
-    except Misfit as misfit:
-        problems.add_misfit(at, table, misfit)
+    except Misfit:
+        raise
     except ValueError as error:
-        problems.add(at, str(error))
-    return None
+        raise Misfit(f"a change: {error}", got="values that do not go together") from None
 
 
 def read_alone(cls: type[T], table: Mapping[str, Any] | None = None, *, folder: Path | None = None) -> T:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from firefly_core.kernel.misfit import Misfit
 from firefly_core.kernel.problems import Path, Problems
 from firefly_core.kernel.rules import Rule
 
-__all__ = ["Override", "key_path", "place", "substitute", "value_of", "variables"]
+__all__ = ["Override", "key_path", "misspelt", "place", "substitute", "value_of", "variables"]
 
 PREFIX = "FIREFLY_"
 SET = "FIREFLY_SET"
@@ -107,7 +108,8 @@ def assignments(lines: list[str], source: str, problems: Problems) -> Iterator[O
         key, equals, value = line.partition("=")
         try:
             if not equals:
-                raise ConfigurationError([f"{line!r} needs the form KEY=VALUE"])
+                # not shown: it may hold a secret
+                raise ConfigurationError([f"a text of {len(line)} characters without =; needs the form KEY=VALUE"])
             yield Override(key_path(key), value_of(value.strip()), source)
         except ConfigurationError as error:
             problems.add((), str(error), file=source)
@@ -132,6 +134,18 @@ def variables(environ: Mapping[str, str], rules: Mapping[str, Rule], problems: P
         yield Override(("firefly", name), value, variable)
     lines = [line for line in environ.get(SET, "").splitlines() if line.strip()]
     yield from assignments(lines, SET, problems)
+
+
+def misspelt(environ: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """Give a warning for every variable that is nearly one of Firefly's, and therefore does nothing."""
+    known = [SET.removeprefix(PREFIX), *(name.upper() for name in names)]
+    for variable in sorted(environ):
+        word = variable.removeprefix(PREFIX)
+        if word == variable or word in known:
+            continue
+        meant = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
+        if meant:
+            yield f"{variable}: is no variable of Firefly; did you mean {PREFIX}{meant[0]}?"
 
 
 def place(document: dict[str, Any], path: Path, value: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from firefly_core.kernel.misfit import Misfit, Misfits, nearest
-from firefly_core.kernel.problems import Problems
 from firefly_core.kernel.rules import Rule, Site
 from firefly_core.kernel.url import Url, url
 
@@ -37,6 +36,11 @@ class Listen:
     def address(self, replica: int = 1, *, spread: bool = False) -> tuple[str, int]:
         """Give host and port for a replica (from 1); `spread` replicas have a port each, one after the other."""
         return self.url.host, self.url.port + (replica - 1 if spread and self.url.port else 0)
+
+
+@attrs.frozen
+class NoKeys:
+    """The Config of who takes no key."""
 
 
 class Listeners(Rule):
@@ -95,24 +99,29 @@ class Listeners(Rule):
         return tuple(settled)
 
     def _settle_one(self, listen: Listen, site: Site) -> Listen:
-        from firefly_core.kernel.config import keys
+        """Divide the keys of one listener among the service, the choice of protocol and codec, and the protocol."""
+        from firefly_core.kernel.config import build, keys
 
         rest = dict(listen.options)
         misfits: list[Misfit] = []
-        mine = {name: rest.pop(name) for name in list(rest) if self.own and name in keys(self.own)}
-        own = self._read(self.own, mine, site, misfits) if self.own else None
-        protocol, codec, settings = None, "", None
+        own_class = self.own or NoKeys
+        mine = {name: rest.pop(name) for name in list(rest) if name in keys(own_class)}
+        protocol, codec = None, ""
+        common = ["url", *keys(own_class)]
         if self._protocol is not None and site.plugins is not None:
             protocol = self._find_protocol(rest.pop("protocol", self._protocol), site, misfits)
             wanted = rest.pop("codec", None)
-            if protocol is not None:
-                codec = self._find_codec(protocol, wanted, site, misfits)
-                settings = self._read(protocol.Config, rest, site, misfits, also=self.own)
-        elif rest and self._protocol is None:
-            self._read(None, rest, site, misfits, also=self.own)
+            codec = self._find_codec(protocol, wanted, site, misfits) if protocol is not None else ""
+            common += ["protocol", "codec"]
+        own = _tried(misfits, build, own_class, mine, site)
+        settings = None
+        if protocol is not None:
+            settings = _tried(misfits, build, protocol.Config, rest, site, common)
+        elif self._protocol is None:
+            _tried(misfits, build, NoKeys, rest, site, common)
         if misfits:
             raise Misfits(misfits)
-        return attrs.evolve(listen, own=own, protocol=protocol, codec=codec, settings=settings)
+        return attrs.evolve(listen, own=own if self.own else None, protocol=protocol, codec=codec, settings=settings)
 
     def _find_protocol(self, name: Any, site: Site, misfits: list[Misfit]) -> type[Protocol] | None:
         known = site.plugins.protocols if site.plugins is not None else {}
@@ -136,22 +145,14 @@ class Listeners(Rule):
         misfits.append(Misfit(needs, ("codec",), hint=nearest(name, known), got=got))
         return ""
 
-    def _read(
-        self, cls: type | None, table: Mapping[str, Any], site: Site, misfits: list[Misfit], also: type | None = None
-    ) -> Any:
-        from firefly_core.kernel.config import keys, read
 
-        known = set(keys(cls)) if cls else set()
-        every = ["url", *(("protocol", "codec") if self._protocol is not None else ())]
-        every += [*(keys(also) if also else ()), *sorted(known)]
-        for name in table:
-            if name not in known:
-                needs = f"one of: {', '.join(every)}"
-                misfits.append(Misfit(needs, (name,), hint=nearest(name, every), got="an unknown key"))
-        problems = Problems()
-        made = read(cls, {name: table[name] for name in table if name in known}, site, problems) if cls else None
-        misfits.extend(Misfit(p.needs, p.path, hint=p.hint, got=p.got) for p in problems.found)
-        return made
+def _tried(misfits: list[Misfit], build: Callable[..., Any], *about: Any) -> Any:
+    """Give what `build(*about)` gives, or None with its misfits noted."""
+    try:
+        return build(*about)
+    except Misfit as misfit:
+        misfits.append(misfit)
+    return None
 
 
 def listeners(*schemes: str, own: type | None = None, protocol: str | None = None, spread: bool = False) -> Rule:

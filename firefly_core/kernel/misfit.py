@@ -11,23 +11,26 @@ __all__ = ["Misfit", "Misfits", "nearest"]
 class Misfit(ValueError):
     """A value does not fit: `needs` says what would, `at` where in the value, `hint` which word was perhaps meant.
 
-    `got` replaces the description of the value that stands there.
+    `got` replaces the description of the value that stands there; a `secret` value is not described at all.
     """
 
-    def __init__(self, needs: str, at: Sequence[str | int] = (), *, hint: str = "", got: str = "") -> None:
+    def __init__(
+        self, needs: str, at: Sequence[str | int] = (), *, hint: str = "", got: str = "", secret: bool = False
+    ) -> None:
         super().__init__(f"needs {needs}")
         self.needs = needs
         self.at = tuple(at)
         self.hint = hint
         self.got = got
+        self.secret = secret
 
     def each(self) -> Iterator[Misfit]:
         """Give every single misfit that this one stands for."""
         yield self
 
-    def inside(self, *at: str | int) -> Misfit:
-        """Give the same misfit, seen from the value that holds this one at `at`."""
-        return Misfit(self.needs, (*at, *self.at), hint=self.hint, got=self.got)
+    def inside(self, *at: str | int, secret: bool = False) -> Misfit:
+        """Give the same misfit, seen from the value that holds this one at `at`; `secret` marks it as such."""
+        return Misfit(self.needs, (*at, *self.at), hint=self.hint, got=self.got, secret=self.secret or secret)
 
 
 class Misfits(Misfit):
@@ -36,14 +39,14 @@ class Misfits(Misfit):
     def __init__(self, members: Iterable[Misfit]) -> None:
         self.members = list(members)
         first = self.members[0]
-        super().__init__(first.needs, first.at, hint=first.hint, got=first.got)
+        super().__init__(first.needs, first.at, hint=first.hint, got=first.got, secret=first.secret)
 
     def each(self) -> Iterator[Misfit]:
         for member in self.members:
             yield from member.each()
 
-    def inside(self, *at: str | int) -> Misfit:
-        return Misfits(member.inside(*at) for member in self.members)
+    def inside(self, *at: str | int, secret: bool = False) -> Misfit:
+        return Misfits(member.inside(*at, secret=secret) for member in self.members)
 
 
 def nearest(word: object, words: Iterable[str]) -> str:

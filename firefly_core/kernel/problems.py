@@ -103,29 +103,22 @@ class Problems:
         file, line = (file, 0) if file else self.source(path)
         self.found.append(Problem(file=file, line=line, path=path, got=got, needs=needs, hint=hint))
 
-    def add_misfit(self, path: Path, value: Any, misfit: Misfit, *, secret: bool = False) -> None:
+    def add_misfit(self, path: Path, value: Any, misfit: Misfit) -> None:
         """Note everything that `misfit` says about the `value` at `path`."""
         for single in misfit.each():
-            # a value that stands alone where a list may stand has no position
-            inside = single.at[1:] if single.at[:1] == (0,) and not isinstance(value, list | tuple) else single.at
-            at = path + inside
+            at, inner = _walk(path, value, single.at)
             if at not in self.told:
-                got = single.got or self._got(at, value, inside, secret)
-                self.add(at, single.needs, got=got, hint=single.hint)
+                self.add(at, single.needs, got=single.got or self._got(at, inner, single.secret), hint=single.hint)
 
-    def _got(self, at: Path, value: Any, inside: Path, secret: bool) -> str:
-        inner = value
-        for part in inside:
-            try:
-                inner = inner[part]
-            except (LookupError, TypeError):
-                return "nothing"
-        if secret and isinstance(inner, str):
-            return f"a text of {len(inner)} characters, not shown"
+    def _got(self, at: Path, value: Any, secret: bool) -> str:
+        if secret and isinstance(value, str):
+            return f"a text of {len(value)} characters, not shown"
+        if secret and value is not MISSING:
+            return "something else, not shown"
         written = self.written(at)
-        if written is not MISSING and isinstance(inner, str):
+        if written is not MISSING and isinstance(value, str):
             return f"{quoted(written)} with what the environment says"
-        return describe(inner)
+        return describe(value)
 
     def texts(self) -> list[str]:
         """Give every problem as one line, in the order in which they stand in the file, each once."""
@@ -136,3 +129,16 @@ class Problems:
         """Raise ConfigurationError with everything that was found, if anything was."""
         if self.found:
             raise ConfigurationError(self.texts())
+
+
+def _walk(path: Path, value: Any, inside: Path) -> tuple[Path, Any]:
+    """Give the path of what stands `inside` of the value at `path`, and that; MISSING where nothing does."""
+    for part in inside:
+        if isinstance(part, int) and not isinstance(value, list | tuple):
+            continue  # a value that stands alone where a list may stand has no position
+        path = (*path, part)
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            value = MISSING
+    return path, value

@@ -26,6 +26,8 @@ __all__ = ["MAX_FILE", "dumps", "key_text", "parse", "read_text", "same", "save"
 
 MAX_FILE = 256 * 1024
 """The largest firefly.toml, in bytes; tomllib reads about 1 MB a second, and a check must end within one."""
+MAX_DEPTH = 32
+"""How deep tables and lists may stand in one another."""
 PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -71,7 +73,10 @@ def _why(error: OSError) -> str:
 def parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML; raises ConfigurationError with the file's `name`, and line and column where they are known."""
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
+        if deeper(document, MAX_DEPTH):
+            raise RecursionError
+        return document
     except tomllib.TOMLDecodeError as error:
         match = PLACE.search(str(error))
         said = PLACE.sub("", str(error))
@@ -85,6 +90,12 @@ def parse(text: str, name: str) -> dict[str, Any]:
         # integers of more than 4,300 digits, and dates such as 2024-13-01, raise it bare
         said = "a number has too many digits" if "int" in str(error) and "digits" in str(error) else str(error)
         raise ConfigurationError([f"{name}: {said}"]) from None
+
+
+def deeper(value: Any, depth: int) -> bool:
+    """Whether tables and lists stand in one another more than `depth` times."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth < 0 or any(deeper(item, depth - 1) for item in inner)
 
 
 class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg]

@@ -56,6 +56,7 @@ def test_key_is_set_and_everything_else_stays(game):
         ("servers.gate.door.open", "true", True),
         ("servers.gate.door.listen", '["tcp://127.0.0.1:1"]', ["tcp://127.0.0.1:1"]),
         ("servers.gate.critical", "true", True),
+        ("servers.gate.door.share", "0.25", 0.25),
         ("servers.world.store.labels.a-b", '"15"', "15"),
     ],
 )
@@ -78,6 +79,7 @@ def test_value_is_toml_or_a_text(game, key, value, means):
         ("servers.world.store", "5", "cannot be set without changing other lines"),
         ("firefly.name.x", "5", "firefly.name: is no table"),
         ("a b", "5", "is not a key"),
+        ("servers.gate.door.share", "-1", "got -1; needs a number from 0 to 1"),
         ("firefly.plugins", '["gone"]', "plugin 'gone': is not installed"),
     ],
 )

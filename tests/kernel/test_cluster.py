@@ -1,3 +1,4 @@
+import random
 import sys
 import time
 from pathlib import Path
@@ -356,7 +357,7 @@ def test_problem_of_a_variable_or_flag_names_it_instead_of_the_file(game):
         )
     assert caught.value.problems == [
         f"{path}:2: firefly.name: --set sets a key inside of it, but it is no table",
-        "--set: 'nonsense' needs the form KEY=VALUE",
+        "--set: a text of 8 characters without =; needs the form KEY=VALUE",
         "FIREFLY_DRAIN_TIMEOUT: firefly.drain_timeout: got nan; needs a duration in seconds from 0 to 3600",
         "FIREFLY_SET: servers.gate.door.max_frame: got 1; needs a size in bytes from 1024 to 16777216",
         "--set: servers.gate.door.open: got 1; needs true or false",
@@ -409,6 +410,51 @@ def test_no_secret_is_in_any_problem_or_text_of_the_cluster(game):
     assert not any("canary" in problem for problem in problems_of(game(broken)))
     cluster = load(game(text), {"FIREFLY_SECRET": "canary-canary-canary"})
     assert "canary" not in repr(cluster) + repr(cluster.firefly) + str(cluster)
+
+
+def test_variable_that_is_nearly_one_of_ours_is_warned_about(game):
+    environ = {"FIREFLY_SECERT": "canary", "FIREFLY_SET": "", "FIREFLY_CONTROL": "3", "FIREFLY_DRAIN_TIMEOUT": "1"}
+    assert load(game(), environ).warnings == (
+        "FIREFLY_SECERT: is no variable of Firefly; did you mean FIREFLY_SECRET?",
+    )
+
+
+def test_what_the_environment_says_is_in_no_problem_of_a_listeners_own_keys(game):
+    changes = {"header = [1, 2]": 'header = "${CANARY}", origins = "${CANARY}", password = "${CANARY}"'}
+    problems = problems_of(game(changes=changes), {"CANARY": "canary"})
+    assert [problem.split(": ")[1] for problem in problems] == [
+        "servers.gate.door.listen[0].origins",
+        "servers.gate.door.listen[0].password",
+        "servers.gate.door.listen[0].header",
+    ]
+    assert not any("canary" in problem for problem in problems)
+
+
+TOKENS = [
+    "[", "]", "{", "}", "=", ".", ",", '"', "'", "\n", "#", "nan", "-1", "true", "9" * 30, "1e999", "[[servers]]",
+    "[servers.gate.door]", 'listen = "tcp://h:1"', "${X}", "$$", "\\", "\x00", "\ud7ff", "kit", "gate", "2024-01-01",
+]  # fmt: skip
+
+
+def test_no_damage_to_a_file_makes_anything_but_problems(game):
+    path = game()
+    text = path.read_text()
+    shuffle = random.Random(79)
+    refused = []
+    for _ in range(300):
+        broken = text
+        for _ in range(shuffle.randint(1, 4)):
+            start = shuffle.randrange(len(broken))
+            end = min(len(broken), start + shuffle.choice([0, 0, 1, 3, 12, 40]))
+            broken = broken[:start] + "".join(shuffle.choices(TOKENS, k=shuffle.randint(0, 2))) + broken[end:]
+        path.write_text(broken)
+        try:
+            load(path, {"X": "x"})
+        except ConfigurationError as error:
+            refused.append(error.problems)
+    assert len(refused) > 150
+    assert all(refused)
+    assert all(problem.isprintable() and len(problem) < 1000 for problems in refused for problem in problems)
 
 
 def test_draft_gives_problems_back(game):

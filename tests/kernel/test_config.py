@@ -156,7 +156,9 @@ def test_classes_own_validation_becomes_a_problem():
                 raise ValueError("low and high are the same")
 
     assert problems_of({"low": 5, "high": 1}, Span) == ["firefly.toml: low: got 5; needs a low that is not above high"]
-    assert problems_of({"low": 5, "high": 5}, Span) == ["firefly.toml: low and high are the same"]
+    assert problems_of({"low": 5, "high": 5}, Span) == [
+        "firefly.toml: got values that do not go together; needs a change: low and high are the same"
+    ]
 
 
 def test_rules_that_look_at_the_file_are_settled(tmp_path):

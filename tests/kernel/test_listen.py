@@ -108,7 +108,7 @@ def test_extra_keys_belong_to_the_protocol_and_to_the_service(kit, tmp_path):
         ({"header": [300]}, "f: listen.header[0]: got 300; needs a size in bytes from 0 to 255"),
         (
             {"hedar": 5},
-            "f: listen.hedar: got an unknown key; needs one of: url, protocol, codec, origins, token, header; "
+            "f: listen.hedar: got an unknown key; needs one of: url, origins, token, protocol, codec, header; "
             'did you mean "header"?',
         ),
         ({"token": "canary"}, "f: listen.token: got a text of 6 characters, not shown; needs a secret of 16 to 1024"),

@@ -74,8 +74,13 @@ def test_value_that_stands_alone_has_no_position():
 
 def test_secret_is_described_by_its_length_only():
     problems = Problems("f")
-    problems.add_misfit(("k",), "canary", Misfit("more"), secret=True)
-    assert problems.texts() == ["f: k: got a text of 6 characters, not shown; needs more"]
+    problems.add_misfit(("k",), "canary", Misfit("more", secret=True))
+    problems.add_misfit(("l",), [5, "canary"], Misfits([Misfit("a", (0,)), Misfit("b", (1,))]).inside(secret=True))
+    assert problems.texts() == [
+        "f: k: got a text of 6 characters, not shown; needs more",
+        "f: l[0]: got something else, not shown; needs a",
+        "f: l[1]: got a text of 6 characters, not shown; needs b",
+    ]
 
 
 def test_text_with_something_from_the_environment_is_shown_as_written():

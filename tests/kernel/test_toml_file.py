@@ -140,6 +140,11 @@ def test_deep_nesting_is_a_problem_and_no_recursion_error(text):
     assert problem_of(parse, text, "f") == "f: is nested too deeply"
 
 
+def test_depth_of_what_is_accepted_is_bounded():
+    assert parse("a = " + "[" * 30 + "]" * 30, "f")
+    assert problem_of(parse, "a = " + "[" * 40 + "]" * 40, "f") == "f: is nested too deeply"
+
+
 def test_integer_of_five_thousand_digits_is_a_problem():
     assert problem_of(parse, "a = " + "9" * 5000, "f") == "f: a number has too many digits"
 
