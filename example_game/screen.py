@@ -30,7 +30,7 @@ class Screen:
         chat = list(view.lines)[-(self.below - 2) :]
         rows += [printable(line)[: self.columns] for line in chat] + [""] * (self.below - 2 - len(chat))
         hint = "arrows or WASD walk, space catches, Enter chats, q leaves"
-        rows.append(paint(note or hint, HINT))
+        rows.append(paint((note or hint)[: self.columns], HINT))
         rows.append(f"> {typed[-(self.columns - 4) :]}_" if typed is not None else "")
         return "\x1b[H" + "\r\n".join(f"{row}\x1b[0m\x1b[K" for row in rows)
 

@@ -11,6 +11,7 @@ const CATCH = 103;
 const SAY = 104;
 const STEP = 100; // ms between two moves that are sent
 const CHAT_LINES = 60;
+const PASSING = ["unavailable", "timeout", "overloaded", "rate_limited"]; // errors that trying again cures
 const KEYS = {
   arrowup: [0, -1], w: [0, -1], arrowdown: [0, 1], s: [0, 1], arrowleft: [-1, 0], a: [-1, 0], arrowright: [1, 0], d: [1, 0],
 };
@@ -22,6 +23,7 @@ const connection = new Connection(`${scheme}://${location.hostname}:${port}/`);
 const game = new Game();
 const scene = new Scene($("scene"), game);
 const pressed = new Set();
+let entering = false;
 let name = null; // under which to come in, also after a reconnect
 let quarry = null; // the firefly that was clicked, walked after until it is in reach
 let wish = null; // a goal that the server has not been told yet
@@ -31,23 +33,31 @@ let pointer = null; // where a finger or button is held down
 // --------------------------------------------------------------------------------------------- coming in
 
 async function login() {
+  if (entering) return;
+  entering = true;
   try {
     const body = await connection.call(LOGIN, { name });
     game.welcome(body, performance.now());
     $("chat").replaceChildren();
     for (const line of body.chat) addLine(line.name, line.text);
+    $("problem").textContent = "";
+    show("play");
   } catch (error) {
-    if (["unavailable", "timeout", "overloaded", "rate_limited"].includes(error.code)) {
-      if (connection.state === "open") setTimeout(() => name && login(), 500);
-      return;
-    }
-    name = null;
-    $("problem").textContent = error.message;
-    show("login");
+    turnedAway(error);
+  } finally {
+    entering = false;
+  }
+}
+
+function turnedAway(error) {
+  if (PASSING.includes(error.code)) {
+    // a lost connection logs in by itself when it is made again
+    if (connection.state === "open") setTimeout(() => name && login(), 500);
     return;
   }
-  $("problem").textContent = "";
-  show("play");
+  name = null;
+  $("problem").textContent = error.message;
+  show("login");
 }
 
 function show(screen) {
@@ -90,7 +100,7 @@ async function ask(cmd, body) {
     return await connection.call(cmd, body);
   } catch (error) {
     if (["not_here", "login_first"].includes(error.code)) login();
-    else if (!["unavailable", "timeout", "gone", "rate_limited"].includes(error.code)) toast(error.message);
+    else if (error.code !== "gone" && !PASSING.includes(error.code)) toast(error.message);
     return null;
   }
 }
