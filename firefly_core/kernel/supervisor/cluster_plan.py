@@ -1,4 +1,4 @@
-"""Draws the supervisor's plan from a checked firefly.toml; in a throw-away process, for the check has loaded plugins."""
+"""Draws the supervisor's plan from a checked firefly.toml, in a throw-away process: plugins were loaded."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ __all__ = ["OWN_NAME", "Log"]
 
 OWN_NAME = "firefly-run"
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
-CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def _now() -> datetime.datetime:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,3 +131,16 @@ def house(tmp_path: Path) -> Iterator[House]:
     built = House(tmp_path)
     yield built
     built.close()
+
+
+@pytest.fixture
+def plain() -> Callable[..., str]:
+    """Run a text as a program that gevent has not patched, as the supervisor is; gives what it printed."""
+
+    def run(program: str, *arguments: object) -> str:
+        command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    return run

@@ -1,4 +1,4 @@
-"""Runs a Supervisor over fake servers: supervise.py FOLDER. The folder has plan.json, times.json and a program a server."""
+"""Runs a Supervisor over fake servers: supervise.py FOLDER, where plan.json, times.json and behaviour.json are."""
 
 import json
 import sys
