@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.deadlines import Deadline, Deadlines
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from firefly_core.channel.rpc import RpcChannel
 
 __all__ = ["Greeting"]
+
+log = logging.getLogger("firefly.channel")
 
 
 class Greeting:
@@ -61,6 +64,7 @@ class Greeting:
         try:
             result = self._side.answer(params)
         except ProtocolError as error:
+            log.warning("refusing the hello of %s: %s: %s", self._channel.address, error.reason, error)
             self._channel.respond_error(identifier, RemoteError(error.reason, str(error)))
             self._channel.close_after_flush(error.reason)
             return

@@ -18,7 +18,7 @@ from firefly_core.channel.later import Later
 from firefly_core.channel.pending import PendingCalls
 from firefly_core.channel.runners import Runners
 from firefly_core.errors import DeadlineExceeded, Overloaded, ProtocolError, RemoteError
-from firefly_core.wire.envelope import REQUEST, RESPONSE, STRANGER, Caps, Decoder
+from firefly_core.wire.envelope import REQUEST, RESPONSE, TAINTED, Caps, Decoder
 from firefly_core.wire.hello import HELLO
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Inbound:
         "requests",
     )
 
-    def __init__(self, channel: RpcChannel, runners: Runners, dispatch: Dispatch, pending: PendingCalls) -> None:
+    def __init__(
+        self, channel: RpcChannel, runners: Runners, dispatch: Dispatch, pending: PendingCalls, caps: Caps
+    ) -> None:
         self._channel = channel
         self._runners = runners
         self._dispatch = dispatch
@@ -61,7 +63,7 @@ class Inbound:
         self._answers = pending.answers
         self._limits = channel.limits
         self._now = now = channel.now
-        self._decoder = Decoder(STRANGER)
+        self._decoder = Decoder(caps)
         self._owner: greenlet | None = None
         self._current: list[Any] | None = None
         self._unfinished = False
@@ -70,7 +72,7 @@ class Inbound:
         self._controls: dict[str, Callable[[int | None, list[Any]], None]] = {
             "firefly.ping": self._on_ping,
             "firefly.cancel": self._on_cancel,
-            "firefly.tainted": self._on_tainted,
+            TAINTED: self._on_tainted,
             HELLO: channel.greeting.on_request,
         }
         self.heard = now()

@@ -26,7 +26,7 @@ from firefly_core.channel.running import RunningRequests
 from firefly_core.channel.stream import Stream, StreamLimits
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CallError, ProtocolError, RemoteError
-from firefly_core.wire.envelope import REQUEST, RESPONSE, check_breadth, packer, peer_caps
+from firefly_core.wire.envelope import REQUEST, RESPONSE, STRANGER, check_breadth, packer, peer_caps
 from firefly_core.wire.fault import encode_fault
 from firefly_core.wire.hello import Acceptor, Initiator, PeerIdentity
 
@@ -52,8 +52,9 @@ class RpcChannel:
     """One connection to a peer. `start()` begins; `on_ready(channel)` tells, on a runner, that calls may go; `on_lost(
     channel, reason)` tells, once and in the hub, that the channel is closed, whoever closed it.
 
-    `hello` is this side's half of the hello; None: plain MessagePack-RPC, without one. `strangers`: a client that never
-    says hello may stay; it calls what the dispatcher lets it, and is answered to the letter of MessagePack-RPC.
+    `hello` is this side's half of the hello; None: plain MessagePack-RPC with somebody who is trusted as he is.
+    `strangers`: a client that never says hello may stay; it calls what the dispatcher lets it, and is answered to the
+    letter of MessagePack-RPC.
     """
 
     def __init__(
@@ -94,7 +95,8 @@ class RpcChannel:
             pause_when_queued=False,
         )
         pending = PendingCalls(loop, self.now)
-        self._inbound = Inbound(self, runners, dispatch, pending)
+        caps = peer_caps(limits.frame) if hello is None else STRANGER
+        self._inbound = Inbound(self, runners, dispatch, pending, caps)
         self.stream = Stream(transport, runners, deadlines, self._inbound, stream_limits)
         self.outbox = Outbox(self.stream, limits, loop.run_callback)
         self._calls = Calls(self.outbox, pending, limits, self.now)
