@@ -3,6 +3,7 @@
 import { HILLS, chance, light, paintGrass, paintGround, paintHills, paintSky, painted } from "./scenery.js";
 import { drawBearer, drawBubble, drawName } from "./bearer.js";
 import { Burst } from "./burst.js";
+import { Stars } from "./stars.js";
 
 const COLOURS = [[255, 205, 92], [156, 255, 120], [110, 205, 255]]; // amber, green, blue
 const WARM = [255, 190, 96];
@@ -21,7 +22,7 @@ export class Scene {
     this.lamp = light(256, WARM, 0.03);
     this.lamplight = light(256, WARM, 0);
     const random = chance(77);
-    this.stars = Array.from({ length: 46 }, () => ({ x: random(), y: random() ** 1.3 * 0.8, phase: random() * 7, size: 0.8 + random() * 0.9 }));
+    this.stars = new Stars();
     this.dreams = Array.from({ length: 26 }, () => ({ x: random(), y: random(), phase: random() * 40, kind: random() > 0.9 ? 2 : random() > 0.7 ? 1 : 0 }));
     this.resize();
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -112,43 +113,12 @@ export class Scene {
 
   drawBackdrop(context) {
     context.drawImage(this.sky, 0, 0, this.width, this.horizon + 60);
-    this.drawStars(context);
+    if (!this.calm.matches) this.stars.draw(context, this.width, this.horizon, this.now);
     this.hills.forEach((hill, n) => context.drawImage(hill, -this.shift * (0.2 + n * 0.2), 0, this.span, this.horizon + 40));
     context.drawImage(this.ground, -this.shift, 0, this.span, this.height);
     this.drawMist(context);
     context.fillStyle = this.shade;
     context.fillRect(0, 0, this.width, this.height);
-  }
-
-  drawStars(context) {
-    if (this.calm.matches) return;
-    context.fillStyle = "#f4f7ff";
-    for (const star of this.stars) {
-      context.globalAlpha = Math.max(0, 0.35 + 0.55 * Math.sin(this.now / 900 + star.phase)) * (1 - star.y);
-      context.beginPath();
-      context.arc(star.x * this.width, star.y * this.horizon, star.size, 0, 7);
-      context.fill();
-    }
-    context.globalAlpha = 1;
-    this.drawShootingStar(context);
-  }
-
-  drawShootingStar(context) {
-    const round = Math.floor(this.now / 13000);
-    const age = (this.now % 13000) / 900;
-    if (age > 1) return;
-    const random = chance(round + 3);
-    const x = this.width * (0.15 + random() * 0.6) + age * this.width * 0.16;
-    const y = this.horizon * (0.08 + random() * 0.25) + age * this.horizon * 0.2;
-    const trail = context.createLinearGradient(x, y, x - this.width * 0.07, y - this.horizon * 0.09);
-    trail.addColorStop(0, `rgb(255 255 255 / ${Math.sin(age * Math.PI) * 0.9})`);
-    trail.addColorStop(1, "rgb(255 255 255 / 0)");
-    context.strokeStyle = trail;
-    context.lineWidth = 1.6;
-    context.beginPath();
-    context.moveTo(x, y);
-    context.lineTo(x - this.width * 0.07, y - this.horizon * 0.09);
-    context.stroke();
   }
 
   drawMist(context) {
