@@ -1,0 +1,47 @@
+"""PostgreSQL by psycopg 3, which cooperates with gevent by itself."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import peewee
+from firefly_dbcache.database import Database
+from firefly_dbcache.sqlite_database import upsert_by_conflict
+
+__all__ = ["PostgresDatabase"]
+
+
+class PostgresDatabase(Database):
+    """One PostgreSQL database. `parameters` are psycopg's."""
+
+    kind: ClassVar[str] = "postgresql"
+    FIELD_TYPES: ClassVar[dict[str, str]] = {"FLOAT": "DOUBLE PRECISION"}
+
+    def __init__(self, parameters: dict[str, Any], connections: int, timeout: float, connect_timeout: float) -> None:
+        super().__init__(connections, timeout)
+        milliseconds = int(timeout * 1000)
+        self._parameters = {
+            "connect_timeout": max(2, int(connect_timeout)),
+            "tcp_user_timeout": milliseconds,
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
+            f"-c idle_in_transaction_session_timeout={2 * milliseconds}",
+            **parameters,
+        }
+
+    def make(self) -> Any:
+        parameters = dict(self._parameters)
+        name = parameters.pop("dbname")
+        return peewee.PostgresqlDatabase(
+            name, prefer_psycopg3=True, thread_safe=False, field_types=self.FIELD_TYPES, **parameters
+        )
+
+    def refuses(self, error: Exception) -> bool:
+        cause = getattr(error, "orig", None) or error.__cause__
+        missing = type(cause).__name__ == "UndefinedColumn"
+        return missing or super().refuses(error)
+
+    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
+        return upsert_by_conflict(table, key, columns)
+
+    def drop(self, connection: Any) -> None:
+        connection.pgconn.finish()

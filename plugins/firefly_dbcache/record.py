@@ -1,0 +1,93 @@
+"""The journal's record: a header with a checksum of its own, then the body with another.
+
+    header   u32 length of the body | u64 sequence | u32 CRC of the body | u32 CRC of these 16 bytes
+    body     msgpack: [shape, row, shape, row, ...]
+
+The CRCs begin with the segment's salt, so that bytes which a player stored in a row are never taken for a record. All
+numbers are little endian. A change of several rows is one record: after a crash all of it is there, or nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from zlib import crc32
+
+import attrs
+
+__all__ = ["HEADER", "MAX_BODY", "Damage", "Record", "encode", "find_valid", "scan"]
+
+FRONT = struct.Struct("<IQI")
+CHECK = struct.Struct("<I")
+HEADER = FRONT.size + CHECK.size
+MAX_BODY = 64 * 1024 * 1024
+
+_front = FRONT.pack
+_check = CHECK.pack
+
+
+@attrs.frozen
+class Record:
+    """One whole record; `end` is the offset behind it."""
+
+    sequence: int
+    body: memoryview
+    offset: int
+    end: int
+
+
+@attrs.frozen
+class Damage:
+    """Where the bytes stop being records, and why; `sequence` is the one that was due there."""
+
+    offset: int
+    reason: str
+    sequence: int
+
+
+def encode(sequence: int, body: bytes, salt: int) -> bytes:
+    """Give the bytes of a record."""
+    front = _front(len(body), sequence, crc32(body, salt))
+    return front + _check(crc32(front, salt)) + body
+
+
+def _read(data: memoryview, offset: int, salt: int) -> Record | str:
+    """Give the record at `offset`, or what is wrong with it."""
+    if offset + HEADER > len(data):
+        return "short header"
+    length, sequence, check = FRONT.unpack_from(data, offset)
+    if CHECK.unpack_from(data, offset + FRONT.size)[0] != crc32(data[offset : offset + FRONT.size], salt):
+        return "bad header"
+    start = offset + HEADER
+    if start + length > len(data):
+        return "short body"
+    body = data[start : start + length]
+    if crc32(body, salt) != check:
+        return "bad body"
+    return Record(sequence, body, offset, start + length)
+
+
+def scan(data: memoryview, offset: int, salt: int, sequence: int) -> Iterator[Record | Damage]:
+    """Give the records from `offset` on, the first with `sequence`; where they stop before the end, last a Damage."""
+    while offset < len(data):
+        found = _read(data, offset, salt)
+        if isinstance(found, str):
+            yield Damage(offset, found, sequence)
+            return
+        if found.sequence != sequence:
+            yield Damage(offset, f"sequence {found.sequence} instead of {sequence}", sequence)
+            return
+        yield found
+        offset = found.end
+        sequence += 1
+
+
+def find_valid(data: memoryview, offset: int, salt: int, sequence: int) -> Record | None:
+    """Give the first valid record behind `offset` whose sequence is higher than `sequence`, at whatever offset."""
+    for start in range(offset, len(data) - HEADER + 1):
+        check = CHECK.unpack_from(data, start + FRONT.size)[0]
+        if check == crc32(data[start : start + FRONT.size], salt):
+            found = _read(data, start, salt)
+            if isinstance(found, Record) and found.sequence > sequence:
+                return found
+    return None

@@ -1,0 +1,85 @@
+"""SQLite, off the hub: one thread owns the one connection.
+
+With more threads gevent's locks lose wake-ups between them; in the hub every wait for the disk would stop the server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import peewee
+from firefly_dbcache.database import Database, Work
+from gevent.threadpool import ThreadPool
+
+__all__ = ["SqliteDatabase"]
+
+T = TypeVar("T")
+
+FIELD_TYPES = {"DECIMAL": "TEXT"}  # a column that SQLite takes for a number keeps 15 digits
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",  # the journal lets go of what is committed: that must survive what the journal survives
+    "busy_timeout": 5000,
+    "foreign_keys": 1,
+}
+
+
+class SqliteDatabase(Database):
+    """One SQLite file. Transactions are immediate, so that they never fail half-way for a lock."""
+
+    kind: ClassVar[str] = "sqlite"
+    lock_rows: ClassVar[bool] = False
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__(1, timeout)
+        self._path = path
+        self._thread: ThreadPool | None = ThreadPool(1)
+
+    def make(self) -> Any:
+        if self._path != ":memory:":
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+        return peewee.SqliteDatabase(
+            self._path, pragmas=PRAGMAS, thread_safe=False, check_same_thread=False, field_types=FIELD_TYPES
+        )
+
+    def run(self, work: Work[T]) -> T:
+        """Do some work in the database's thread. There is no limit on its time: SQLite gives up on locks by itself."""
+        with self._turn() as database:
+            assert self._thread is not None
+            done: T = self._thread.apply(self._work, (database, work))
+            return done
+
+    def _work(self, database: Any, work: Work[T]) -> T:
+        try:
+            if database.is_closed():
+                database.connect()
+            return work(database)
+        except Exception as error:
+            raise self._told(database, error) from error
+
+    def begin(self, database: Any) -> None:
+        database.execute_sql("BEGIN IMMEDIATE")
+
+    def refuses(self, error: Exception) -> bool:
+        missing = isinstance(error, peewee.OperationalError) and "column" in str(error)
+        return missing or super().refuses(error)
+
+    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
+        return upsert_by_conflict(table, key, columns)
+
+    def close(self) -> None:
+        if self._thread is not None and not self._closed:
+            self._thread.apply(super().close)
+            self._thread.kill()
+            self._thread = None
+
+
+def upsert_by_conflict(table: peewee.Table, key: str, columns: list[str]) -> Any:
+    """Give the upsert of SQLite and PostgreSQL: the row that is there stays unless the new one's version is higher."""
+    columns_of = [getattr(table.c, name) for name in columns]
+    update = {getattr(table.c, name): getattr(peewee.EXCLUDED, name) for name in columns if name != key}
+    query = table.insert([[None] * len(columns)], columns=columns_of)
+    return query.on_conflict(
+        conflict_target=[getattr(table.c, key)], update=update, where=peewee.EXCLUDED.ver > table.c.ver
+    )

@@ -1,0 +1,92 @@
+"""The steps of an owner's start that may refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import gevent
+from firefly_dbcache.overlay import Change
+from firefly_dbcache.recovery import Recovery, UnknownShape
+from firefly_dbcache.replay import CorruptJournal, Replay
+
+from firefly_core.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from firefly_dbcache.owner import Owner
+
+__all__ = ["Startup"]
+
+T = TypeVar("T")
+
+
+class Startup:
+    """One start of one owner. Methods raise ConfigurationError with what keeps it from starting."""
+
+    def __init__(self, owner: Owner, at: Callable[[str], None]) -> None:
+        self._owner = owner
+        self._at = at
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do some work with the database, again and again while it is away."""
+        end = self._owner.clock.monotonic() + self._owner.config.start_timeout
+        while True:
+            try:
+                return work()
+            except StorageUnavailable as error:
+                if self._owner.clock.monotonic() >= end:
+                    raise
+                self._owner.log.warning("waiting_for_database error=%s", error)
+                gevent.sleep(0.2)
+
+    def check_schema(self) -> bool:
+        """Compare tables and models; gives whether to serve reads only."""
+        missing = self._owner.schema.missing()
+        problems = self._owner.schema.differences()
+        if not self._owner.config.create_tables:
+            problems += [f"{name}: the table is missing; run `firefly-run db migrate`" for name in missing]
+        if problems and self._owner.config.schema == "strict":
+            raise ConfigurationError([f"the database differs from the models: {problem}" for problem in problems])
+        self._owner.schema.create_ledger()
+        if not problems:
+            for name in self._owner.schema.create_missing():
+                self._owner.log.info("table_created name=%s", name)
+        return bool(problems)
+
+    def recover(self, salvage: bool) -> Recovery:
+        recovery = Recovery(self._owner.tables, self._owner.overlay, self._at)
+        replay = Replay(self._owner.folder.path, self._owner.folder.read_cursor(), salvage=salvage)
+        try:
+            recovery.run(replay)
+        except CorruptJournal as error:
+            raise ConfigurationError([f"{error}. `firefly-run db repair` goes on without what is lost"]) from error
+        except UnknownShape as error:
+            raise ConfigurationError([str(error)]) from error
+        recovery.verify(self._owner.storage)
+        self._owner.recovered = recovery.records
+        self._owner.torn = len(replay.torn)
+        for tail in replay.torn:
+            self._owner.log.error(
+                "journal_torn path=%s offset=%d bytes=%d reason=%s", tail.path, tail.offset, tail.size, tail.reason
+            )
+        for lost in replay.lost:
+            self._owner.log.error("journal_salvaged lost=%s", lost)
+        self._owner.journal.open(replay)
+        return recovery
+
+    def read_letters(self) -> None:
+        """What the database refused in an earlier life answers reads again, unless the database has a newer state."""
+        self._owner.letters.load()
+        for letter in list(self._owner.letters.letters.values()):
+            table = self._owner.tables.get(letter.table)
+            if table is None:
+                continue
+            try:
+                change = Change(table, letter.key, letter.row(table), letter.ver)
+            except ValueError as error:
+                self._owner.log.error("dead_letter_unreadable name=%s error=%s", letter.name, error)
+                continue
+            row = self._owner.storage.read(table, [letter.key]).get(letter.key)
+            known = self._owner.overlay.buried.get(change.place)
+            if (row is None or row[1] < letter.ver) and (known is None or known.ver < letter.ver):
+                self._owner.overlay.buried[change.place] = change

@@ -1,0 +1,52 @@
+"""What `ctx.db` stands on: the rows of the owner, in this process or another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from firefly_dbcache.commit import Write
+from firefly_dbcache.model import CachedModel
+from firefly_dbcache.overlay import Place
+from firefly_dbcache.table import Key, Row, Table
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    """The operations on plain rows. Every one may raise Overloaded and StorageUnavailable."""
+
+    tables: Mapping[type[CachedModel], Table]
+
+    def read(self, table: Table, key: Key) -> Row | None:
+        """Give a row, or None when there is none."""
+
+    def read_many(self, table: Table, keys: Sequence[Key]) -> Mapping[Key, Row | None]:
+        """Give rows by key."""
+
+    def save(self, table: Table, row: Row) -> Row:
+        """Store a row that was read, or a new one with version 0; gives it with its new version. Raises Conflict."""
+
+    def create(self, table: Table, row: Row) -> Row:
+        """Store a new row; the owner makes its key where that is automatic and None. Raises Conflict."""
+
+    def commit(self, writes: Sequence[Write], reads: Iterable[tuple[Place, int]]) -> Sequence[Write]:
+        """Do all of the writes or none, if what was read has not moved. Raises Conflict and NotFound."""
+
+    def add(self, table: Table, key: Key, amounts: Mapping[int, Any]) -> Row:
+        """Add plain amounts to columns by their places. Raises NotFound, and ValueError out of range."""
+
+    def find(self, table: Table, conditions: Mapping[int, Any]) -> Sequence[Row]:
+        """Give the rows that have these plain values in these places. Raises TypeError without an index."""
+
+    def next_key(self, table: Table) -> int:
+        """Give an automatic key that no row has or had."""
+
+    def preload(self, table: Table) -> int:
+        """Read a whole table into the owner's memory, as far as it fits; gives the number of rows."""
+
+    def take_turn(self, table: Table, key: Key) -> int:
+        """Wait until others who update the same row are done, but never long; gives what `give_turn` wants."""
+
+    def give_turn(self, table: Table, key: Key, turn: int) -> None:
+        """Let the next one update."""
