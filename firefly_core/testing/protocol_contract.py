@@ -36,7 +36,7 @@ ALIKE = settings(  # every run tries the same examples: `make fuzz` is for new o
 )
 
 numbers = st.integers(0, 2**53)
-names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20)
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20).map("n{}".format)
 ids = st.integers(1, 65535)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8"), max_size=40),

@@ -12,6 +12,7 @@ from firefly_protocols.json_codec import JsonCodec
 from firefly_protocols.json_text import JsonText
 from firefly_protocols.msgpack_codec import MsgpackCodec
 from firefly_protocols.msgpack_frames import MsgpackFrames
+from firefly_protocols.pomelo import Pomelo
 from firefly_protocols.raw import RawCodec
 
 FIREFLY_API = 1
@@ -20,7 +21,7 @@ FIREFLY_API = 1
 @hookimpl
 def firefly_protocols() -> Iterable[type[Protocol]]:
     """Offer the formats."""
-    return (Datapack, JsonText, MsgpackFrames)
+    return (Datapack, JsonText, MsgpackFrames, Pomelo)
 
 
 @hookimpl
