@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -75,6 +77,25 @@ def test_the_proofs_are_what_the_documentation_says() -> None:
     assert initiator.prove(wire(acceptor.opening())) == [proof("dialer")]
     assert acceptor.answer([proof("dialer")]) == [proof("acceptor")]
     assert initiator.finish([proof("acceptor")]) == ROOT
+
+
+def test_the_documented_bytes_are_the_bytes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "channels.md").read_text()
+    block = text.split("```")[1]
+    documented = [bytes.fromhex("".join(part.split())[1:]) for part in re.split(r"\n(?=[<>])", block) if part.strip()]
+    secret = b"correct horse battery staple"
+    world = PeerIdentity("world-1", "world", ("node",), 0x0123456789ABCDEF, 1)
+    gate = PeerIdentity("gate-1", "gate", ("root",), 0xFEDCBA9876543210, 4)
+    initiator = Initiator(world, [secret], bytes(range(32)), None)
+    acceptor = Acceptor(gate, [secret], bytes(range(32, 64)), None)
+    first = [0, 0, "firefly.hello", initiator.opening()]
+    second = [1, 0, None, acceptor.answer(wire(first[3]))]
+    third = [0, 1, "firefly.hello", initiator.prove(wire(second[3]))]
+    fourth = [1, 1, None, acceptor.answer(wire(third[3]))]
+    call = [0, 17, "ranking.top", [3], {"deadline": 1500, "trace": "7d1f"}]
+    answer = [1, 17, None, [["ada", 12]]]
+    assert documented == [msgpack.packb(message) for message in (first, second, third, fourth, call, answer)]
+    assert initiator.finish(wire(fourth[3])) == gate
 
 
 @pytest.mark.parametrize(
