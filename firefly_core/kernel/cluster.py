@@ -133,8 +133,10 @@ def draft(
     tables = _tables(document.values, problems)
     firefly = _read_firefly(document.values, absolute.parent, tables, problems)
     plugins, complete = _load_plugins(document.values, problems)
+    before = len(problems.found)
     servers = read_servers(tables, absolute.parent, plugins, problems, complete=complete)
-    check_ports(servers, problems)
+    whole = complete and len(problems.found) == before
+    check_ports(tables, {server.name: server.replicas for server in servers.values()}, plugins, problems)
     if firefly is None:
         return Draft(cluster=None, servers=servers, problems=problems, document=document)
     cluster = Cluster(
@@ -147,7 +149,9 @@ def draft(
         document=document,
         warnings=(*clear_secrets(document, firefly, servers), *misspelt(environ, _rules())),
     )
-    _check_together(cluster, problems)
+    if whole:
+        # where a service could not be read, its neighbours would miss it and say what is not so
+        _check_together(cluster, problems)
     return Draft(cluster=cluster, servers=servers, problems=problems, document=document)
 
 

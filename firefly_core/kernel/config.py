@@ -19,7 +19,7 @@ import attrs
 
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.listen import Listen, listeners
-from firefly_core.kernel.misfit import Misfit, Misfits, nearest
+from firefly_core.kernel.misfit import Misfit, Misfits, Tries, nearest
 from firefly_core.kernel.nesting import list_of, map_of, optional
 from firefly_core.kernel.problems import Path as KeyPath
 from firefly_core.kernel.problems import Problems
@@ -159,23 +159,23 @@ def build(cls: type[T], table: Mapping[str, Any], site: Site, others: Iterable[s
     """
     known = keys(cls)
     every = (*others, *known)
-    misfits = [
+    tries = Tries()
+    tries.misfits += [
         Misfit(f"one of: {', '.join(every) or 'no key'}", (name,), got="an unknown key", hint=nearest(name, every))
         for name in table
         if name not in every
     ]
     values = {}
     for field, entry in zip(attrs.fields(cls), known.values(), strict=True):  # type: ignore[arg-type]
-        if entry.name not in table and entry.required:
-            misfits.append(Misfit(entry.rule.needs, (entry.name,), got="nothing"))
+        if entry.name in table:
+            step, raw = entry.rule.read, table[entry.name]
+        elif entry.required:
+            tries.misfits.append(Misfit(entry.rule.needs, (entry.name,), got="nothing"))
             continue
-        try:
-            parsed = entry.rule.parse(table[entry.name]) if entry.name in table else field.default
-            values[field.alias or field.name] = entry.rule.settle(parsed, site)
-        except Misfit as misfit:
-            misfits.append(misfit.inside(entry.name, secret=entry.secret))
-    if misfits:
-        raise Misfits(misfits)
+        else:
+            step, raw = entry.rule.settle, field.default
+        values[field.alias or field.name] = tries.run(step, raw, site, at=(entry.name,), secret=entry.secret)
+    tries.end()
     try:
         return cls(**values)
     except Misfit:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from firefly_core.kernel.misfit import Misfit, Misfits, nearest
+from firefly_core.kernel.misfit import Misfit, Tries, nearest
 from firefly_core.kernel.rules import Rule, Site
 from firefly_core.kernel.url import Url, url
 
@@ -53,106 +53,101 @@ class Listeners(Rule):
         self.own = own
         self._protocol = protocol
         self.spread = spread
-        super().__init__(f"{self._url.needs}, a table with such a url, or a list of either", self._parse_all)
+        super().__init__(f"{self._url.needs}, a table with such a url, or a list of either", self.parse)
 
-    def _parse_all(self, value: Any) -> tuple[Listen, ...]:
-        if isinstance(value, list | tuple):
-            if not value:
-                raise Misfit(self.needs)
-            found: list[Listen] = []
-            misfits: list[Misfit] = []
-            for index, item in enumerate(value):
-                try:
-                    found.append(self._parse_one(item))
-                except Misfit as misfit:
-                    misfits.append(misfit.inside(index))
-            if misfits:
-                raise Misfits(misfits)
-            return tuple(found)
-        return (self._parse_one(value),)
+    def parse(self, value: Any) -> tuple[Listen, ...]:
+        """Give the listeners with their URLs read, and the other keys as they were written."""
+        return self._each(value, self._parse_one)
+
+    def settle(self, value: Any, site: Site) -> Any:
+        """Divide the other keys among the service and the protocol."""
+        return None if value is None else self._each(value, self._settle_one, site)
+
+    def read(self, value: Any, site: Site) -> tuple[Listen, ...]:
+        """Do both, for each listener whatever is wrong with the others."""
+        return self._each(value, self._read_one, site)
+
+    def _each(self, value: Any, step: Callable[..., Listen], *about: Any) -> tuple[Listen, ...]:
+        items = value if isinstance(value, list | tuple) else [value]
+        if not items:
+            raise Misfit(self.needs)
+        tries = Tries()
+        found = [tries.run(step, item, *about, at=(index,)) for index, item in enumerate(items)]
+        tries.end()
+        return tuple(found)
 
     def _parse_one(self, value: Any) -> Listen:
         if isinstance(value, str):
             return Listen(url=self._url.parse(value))
+        options = self._options(value)
+        if "url" not in value:
+            raise Misfit(self._url.needs, ("url",), got="nothing")
+        tries = Tries()
+        place = tries.run(self._url.parse, value["url"], at=("url",))
+        tries.end()
+        return Listen(url=place, options=options)
+
+    def _options(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, str):
+            return {}
         if not isinstance(value, Mapping):
             raise Misfit(self.needs)
-        if "url" not in value:
-            raise Misfit(self._url.needs, ("url",))
-        try:
-            place = self._url.parse(value["url"])
-        except Misfit as misfit:
-            raise misfit.inside("url") from None
-        return Listen(url=place, options={name: item for name, item in value.items() if name != "url"})
+        return {name: item for name, item in value.items() if name != "url"}
 
-    def settle(self, value: Any, site: Site) -> Any:
-        if value is None:
-            return None
-        settled: list[Listen] = []
-        misfits: list[Misfit] = []
-        for index, item in enumerate(value):
-            try:
-                settled.append(self._settle_one(item, site))
-            except Misfit as misfit:
-                misfits.append(misfit.inside(index))
-        if misfits:
-            raise Misfits(misfits)
-        return tuple(settled)
+    def _read_one(self, value: Any, site: Site) -> Listen:
+        options = self._options(value)
+        tries = Tries()
+        listen = tries.run(self._parse_one, value)
+        # without a URL the other keys are looked at all the same
+        settled = tries.run(self._settle_one, listen or Listen(url=Url(scheme=""), options=options), site)
+        tries.end()
+        found: Listen = settled
+        return found
 
     def _settle_one(self, listen: Listen, site: Site) -> Listen:
         """Divide the keys of one listener among the service, the choice of protocol and codec, and the protocol."""
         from firefly_core.kernel.config import build, keys
 
         rest = dict(listen.options)
-        misfits: list[Misfit] = []
+        tries = Tries()
         own_class = self.own or NoKeys
-        mine = {name: rest.pop(name) for name in list(rest) if name in keys(own_class)}
-        protocol, codec = None, ""
         common = ["url", *keys(own_class)]
-        if self._protocol is not None and site.plugins is not None:
-            protocol = self._find_protocol(rest.pop("protocol", self._protocol), site, misfits)
-            wanted = rest.pop("codec", None)
-            codec = self._find_codec(protocol, wanted, site, misfits) if protocol is not None else ""
-            common += ["protocol", "codec"]
-        own = _tried(misfits, build, own_class, mine, site)
-        settings = None
+        mine = {name: rest.pop(name) for name in list(rest) if name in keys(own_class)}
+        own = tries.run(build, own_class, mine, site)
+        if self._protocol is None:
+            tries.run(build, NoKeys, rest, site, common)
+            tries.end()
+            return attrs.evolve(listen, own=own if self.own else None)
+        common += ["protocol", "codec"]
+        chosen, wanted = rest.pop("protocol", self._protocol), rest.pop("codec", None)
+        protocol = tries.run(self._find_protocol, chosen, site)
+        codec, settings = "", None
         if protocol is not None:
-            settings = _tried(misfits, build, protocol.Config, rest, site, common)
-        elif self._protocol is None:
-            _tried(misfits, build, NoKeys, rest, site, common)
-        if misfits:
-            raise Misfits(misfits)
+            codec = tries.run(self._find_codec, protocol, wanted, site)
+            settings = tries.run(build, protocol.Config, rest, site, common)
+        tries.end()
         return attrs.evolve(listen, own=own if self.own else None, protocol=protocol, codec=codec, settings=settings)
 
-    def _find_protocol(self, name: Any, site: Site, misfits: list[Misfit]) -> type[Protocol] | None:
-        known = site.plugins.protocols if site.plugins is not None else {}
+    def _find_protocol(self, name: Any, site: Site) -> type[Protocol] | None:
+        if site.plugins is None:
+            return None
+        known = site.plugins.protocols
         if isinstance(name, str) and name in known:
             return known[name]
-        offered = ", ".join(known) or "none"
-        got = "" if name else "nothing"
-        misfits.append(
-            Misfit(f"a protocol that a plugin offers ({offered})", ("protocol",), hint=nearest(name, known), got=got)
-        )
-        return None
+        if isinstance(name, str) and name and not site.complete:
+            return None
+        needs = f"a protocol that a plugin offers ({', '.join(known) or 'none'})"
+        raise Misfit(needs, ("protocol",), hint=nearest(name, known), got="" if name else "nothing")
 
-    def _find_codec(self, protocol: type[Protocol], name: Any, site: Site, misfits: list[Misfit]) -> str:
+    def _find_codec(self, protocol: type[Protocol], name: Any, site: Site) -> str:
         offered = site.plugins.codecs if site.plugins is not None else {}
         known = [codec for codec in offered if protocol.codecs is None or codec in protocol.codecs]
         wanted = protocol.default_codec if name is None else name
-        if wanted in known:
+        if wanted in known or (isinstance(wanted, str) and not site.complete):
             return str(wanted)
         needs = f'a codec that fits protocol "{protocol.name}" ({", ".join(known) or "none is offered"})'
         got = f'"{wanted}", its default' if name is None else ""
-        misfits.append(Misfit(needs, ("codec",), hint=nearest(name, known), got=got))
-        return ""
-
-
-def _tried(misfits: list[Misfit], build: Callable[..., Any], *about: Any) -> Any:
-    """Give what `build(*about)` gives, or None with its misfits noted."""
-    try:
-        return build(*about)
-    except Misfit as misfit:
-        misfits.append(misfit)
-    return None
+        raise Misfit(needs, ("codec",), hint=nearest(name, known), got=got)
 
 
 def listeners(*schemes: str, own: type | None = None, protocol: str | None = None, spread: bool = False) -> Rule:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-__all__ = ["Misfit", "Misfits", "nearest"]
+__all__ = ["Misfit", "Misfits", "Tries", "nearest"]
 
 
 class Misfit(ValueError):
@@ -47,6 +48,26 @@ class Misfits(Misfit):
 
     def inside(self, *at: str | int, secret: bool = False) -> Misfit:
         return Misfits(member.inside(*at, secret=secret) for member in self.members)
+
+
+class Tries:
+    """Runs steps that may raise Misfit, one after the other, and raises at the end what any of them raised."""
+
+    def __init__(self) -> None:
+        self.misfits: list[Misfit] = []
+
+    def run(self, step: Callable[..., Any], *about: Any, at: Sequence[str | int] = (), secret: bool = False) -> Any:
+        """Give what `step(*about)` gives; None when it raised, and its misfit is kept, seen from `at`."""
+        try:
+            return step(*about)
+        except Misfit as misfit:
+            self.misfits.append(misfit.inside(*at, secret=secret))
+        return None
+
+    def end(self) -> None:
+        """Raise Misfits if any step has raised."""
+        if self.misfits:
+            raise Misfits(self.misfits)
 
 
 def nearest(word: object, words: Iterable[str]) -> str:

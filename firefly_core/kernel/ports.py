@@ -1,19 +1,21 @@
-"""Ports: no two services of the file may listen at one address; replicas that spread take one port each."""
+"""Ports: no two services of the file may listen at one address; replicas that spread take one port each.
+
+Read from the file's tables, not from Config objects, so that one wrong key of a service does not hide its ports.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import attrs
 
-from firefly_core.kernel.config import fields_of
-from firefly_core.kernel.listen import Listeners
+from firefly_core.kernel.config import keys
+from firefly_core.kernel.listen import Listen, Listeners
+from firefly_core.kernel.misfit import Misfit
 from firefly_core.kernel.nesting import inner_rule
-from firefly_core.kernel.problems import Path, Problems
-
-if TYPE_CHECKING:
-    from firefly_core.kernel.cluster import Server
+from firefly_core.kernel.plugins import Plugins
+from firefly_core.kernel.problems import Path, Problems, spell
 
 __all__ = ["check_ports"]
 
@@ -36,25 +38,39 @@ class Place:
         return self.port == other.port and (len(hosts) == 1 or not hosts.isdisjoint(EVERYWHERE))
 
 
-def places(server: Server) -> Iterator[Place]:
+def _listens(table: Mapping[str, Any], config: type, path: Path) -> Iterator[tuple[Path, Listeners, Listen]]:
+    """Give every listener of a service's table that can be read, with its path."""
+    for entry in keys(config).values():
+        rule = inner_rule(entry.rule)
+        raw = table.get(entry.name, None if entry.required else entry.default)
+        if not isinstance(rule, Listeners) or raw is None:
+            continue
+        several = isinstance(raw, list | tuple)
+        for index, item in enumerate(raw if several else [raw]):
+            try:
+                (listen,) = rule.parse(item)
+            except Misfit:
+                continue  # told already, by whoever read the table
+            yield (*path, entry.name, index) if several else (*path, entry.name), rule, listen
+
+
+def _places(server: str, table: Any, replicas: int, plugins: Plugins) -> Iterator[Place]:
     """Give every address that the processes of a server listen at; those that replicas share are given once."""
-    for service, made in server.services.items():
-        for entry, value in fields_of(made):
-            rule = inner_rule(entry.rule)
-            if not isinstance(rule, Listeners) or value is None:
-                continue
-            for index, listen in enumerate(value):
-                path: Path = ("servers", server.name, service, entry.name, index)
-                for replica in range(1, (server.replicas if rule.spread else 1) + 1):
-                    host, port = listen.address(replica, spread=rule.spread)
-                    yield Place(host, port, f"{server.name}-{replica}", path)
+    for service, inner in table.items() if isinstance(table, dict) else ():
+        if service not in plugins.services or not isinstance(inner, dict):
+            continue
+        config = plugins.services[service].Config
+        for path, rule, listen in _listens(inner, config, ("servers", server, service)):
+            for replica in range(1, (replicas if rule.spread else 1) + 1):
+                host, port = listen.address(replica, spread=rule.spread)
+                yield Place(host, port, f"{server}-{replica}", path)
 
 
-def check_ports(servers: Mapping[str, Server], problems: Problems) -> None:
+def check_ports(tables: Mapping[str, Any], replicas: Mapping[str, int], plugins: Plugins, problems: Problems) -> None:
     """Note every address that two services want, and every port that replicas would need beyond 65535."""
     taken: dict[int, list[Place]] = {}
-    for server in servers.values():
-        for place in places(server):
+    for server, table in tables.items():
+        for place in _places(server, table, replicas.get(server, 1), plugins):
             if place.port > 65535:
                 problems.add(place.path, "a port that leaves room for every replica", got=f"port {place.port}")
                 break
@@ -63,9 +79,8 @@ def check_ports(servers: Mapping[str, Server], problems: Problems) -> None:
             if clash is None:
                 others.append(place)
                 continue
-            theirs = ".".join(str(part) for part in clash.path[:-1])
             problems.add(
                 place.path,
-                f"a port of its own: {theirs} listens there already ({clash.process})",
+                f"a port of its own: {spell(clash.path)} listens there already ({clash.process})",
                 got=f"port {place.port} for {place.process}",
             )

@@ -53,6 +53,8 @@ class Site:
     plugins: Plugins | None = None
     handlers: Mapping[str, Sequence[Claim]] = attrs.field(factory=dict)
     """Who claims which name in entry point group firefly.handlers."""
+    complete: bool = True
+    """Whether every plugin could be loaded; where not, an unknown word may be one of a plugin that failed."""
 
 
 class Rule:
@@ -74,6 +76,10 @@ class Rule:
     def settle(self, value: Any, site: Site) -> Any:  # noqa: ARG002
         """Turn a parsed value into its last form, now that the rest of the file is known; raises Misfit."""
         return value
+
+    def read(self, value: Any, site: Site) -> Any:
+        """Do both; a rule of several values does both for each, so that one misfit hides no other."""
+        return self.settle(self.parse(value), site)
 
 
 def boolean() -> Rule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from firefly_core.kernel.config import keys, read
+from firefly_core.kernel.config import build, keys, read
 from firefly_core.kernel.entry_points import HANDLERS, claims
 from firefly_core.kernel.hookspecs import ENTRY_POINTS
-from firefly_core.kernel.misfit import nearest
+from firefly_core.kernel.misfit import Misfit, nearest
 from firefly_core.kernel.plugins import Plugins
 from firefly_core.kernel.problems import Problems, describe
 from firefly_core.kernel.rules import Site
@@ -56,15 +57,13 @@ def read_servers(
         problems.add(("servers",), f"at most {MAX_SERVERS} servers", got=f"{len(tables)} servers")
         return {}
     _check_names(list(tables), problems)
-    reader = _Reader(Site(folder, tables, plugins, claims(HANDLERS)), plugins, problems, complete)
+    reader = _Reader(Site(folder, tables, plugins, claims(HANDLERS), complete), plugins, problems)
     found = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             problems.add(("servers", name), "a table", got=describe(table))
             continue
-        server = reader.read(name, table)
-        if server is not None:
-            found[name] = server
+        found[name] = reader.read(name, table)
     processes = sum(server.replicas for server in found.values())
     if processes > MAX_PROCESSES:
         problems.add(("servers",), f"at most {MAX_PROCESSES} processes", got=f"{processes} processes")
@@ -89,27 +88,24 @@ def _check_names(names: list[str], problems: Problems) -> None:
 class _Reader:
     """Reads one server's table after the other."""
 
-    def __init__(self, site: Site, plugins: Plugins, problems: Problems, complete: bool) -> None:
+    def __init__(self, site: Site, plugins: Plugins, problems: Problems) -> None:
         self.site = site
         self.plugins = plugins
         self.problems = problems
-        self.complete = complete
         self.own = keys(ServerConfig)
         self.installed: frozenset[str] | None = None
 
-    def read(self, name: str, table: dict[str, Any]) -> Server | None:
-        """Read one server; notes its problems and gives None when its own keys are wrong."""
+    def read(self, name: str, table: dict[str, Any]) -> Server:
+        """Read one server and note its problems; what is wrong is left out of what the later checks get."""
         at = ("servers", name)
         own = {key: table[key] for key in table if key in self.own}
-        made = read(ServerConfig, own, self.site, self.problems, at)
+        made = read(ServerConfig, own, self.site, self.problems, at) or self.rest_of(own)
         services = {}
         rest = [key for key in table if key not in own]
         for key in rest:
             config = self.read_service((*at, key), table[key])
             if config is not None:
                 services[key] = config
-        if made is None:
-            return None
         if not rest and not made.handlers:
             self.problems.add(at, "a service ([servers.X.SERVICE]) or handlers", got="a server with nothing to do")
         for service in services:
@@ -126,6 +122,24 @@ class _Reader:
             services=MappingProxyType(services),
         )
 
+    def rest_of(self, own: dict[str, Any]) -> ServerConfig:
+        """Give what is right of a server's own keys, and of its handlers those that are modules."""
+        right: dict[str, Any] = {}
+        for key, value in own.items():
+            with contextlib.suppress(Misfit):
+                right[key] = build(ServerConfig, {key: value}, self.site) and value
+        handlers = own.get("handlers")
+        if isinstance(handlers, list) and "handlers" not in right:
+            right["handlers"] = [each for each in handlers if self._is_module(each)]
+        return build(ServerConfig, right, self.site)
+
+    def _is_module(self, name: Any) -> bool:
+        try:
+            build(ServerConfig, {"handlers": [name]}, self.site)
+        except Misfit:
+            return False
+        return True
+
     def read_service(self, at: tuple[str, ...], table: Any) -> Any:
         """Read one service's table into its Config; notes its problems and gives None when there are any."""
         cls = self.plugins.services.get(at[-1])
@@ -137,7 +151,7 @@ class _Reader:
             names = [*self.own, *self.plugins.services]
             needs = f"one of: {', '.join(self.own)}; or a service's table"
             self.problems.add(at, needs, got="an unknown key", hint=nearest(at[-1], names))
-        elif self.complete:
+        elif self.site.complete:
             # with a plugin missing nobody can tell which tables would be services
             self._unknown(at)
         return None

@@ -1,7 +1,7 @@
 """TOML lines: on which line each key of a TOML text stands, so that a problem can point at it.
 
-tomllib tells values, not places. This reader looks only at headers and at the keys before `=`; it is given texts that
-tomllib has accepted, and where it is in doubt it knows no line rather than a wrong one.
+tomllib tells values, not places. This reader looks only at where things begin and end; it is given texts that tomllib
+has accepted, and what it takes for a value is left to tomllib.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ NAME = r'(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\')'
 DOTTED = rf"{NAME}(?:[ \t]*\.[ \t]*{NAME})*"
 HEADER = re.compile(rf"[ \t]*(\[\[?)[ \t]*({DOTTED})[ \t]*\]\]?[ \t]*(?:#[^\n]*)?(?:\r?\n|$)")
 ASSIGNMENT = re.compile(rf"[ \t]*({DOTTED})[ \t]*=[ \t]*")
-TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}]|\n')
+BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''(?:(?!''')[\s\S])*'{3,5}" r'|"(?:[^"\\\n]|\\.)*"' r"|'[^'\n]*'", re.DOTALL
+)
+BARE = re.compile(r"[^,\]}#\r\n]*[^,\]}#\s]")
 
 
 def _path(dotted: str) -> tuple[str, ...]:
@@ -35,74 +39,94 @@ def _path(dotted: str) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _value_end(text: str, start: int) -> int:
-    """Give where the value that begins at `start` ends: before the line break or comment that follows it."""
-    depth = 0
-    position = start
-    while True:
-        token = TOKEN.search(text, position)
-        if token is None:
-            return len(text)
-        found = token[0]
-        if depth == 0 and (found == "\n" or found.startswith("#")):
-            return token.start()
-        position = token.end()
-        if found in ('"""', "'''"):
-            closing = re.compile(r'(?:\\.|[^\\])*?"{3,5}' if found == '"""' else r"[^\0]*?'{3,5}", re.DOTALL)
-            match = closing.match(text, position)
-            position = match.end() if match else len(text)
-        elif found in "[{":
-            depth += 1
-        elif found in "]}":
-            depth -= 1
+class _Scan:
+    """One walk through a text."""
 
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts: dict[Path, int] = {}
+        self.spans: dict[Path, Span] = {}
+        self.headers: dict[Path, int] = {}
+        self._counts: dict[Path, int] = {}
+        self._walk()
 
-def _inside(names: tuple[str, ...], counts: dict[Path, int], *, newest: bool) -> Path:
-    """Give a header's path with the positions in lists of tables; `newest` begins another table of the list."""
-    path: Path = ()
-    for index, name in enumerate(names):
-        path = (*path, name)
-        if newest and index == len(names) - 1:
-            counts[path] = counts.get(path, -1) + 1
-        if path in counts:
-            path = (*path, counts[path])
-    return path
+    def _walk(self) -> None:
+        table: Path = ()
+        position = 0
+        while (position := self._skip(position)) < len(self.text):
+            if header := HEADER.match(self.text, position):
+                table = self._header(header)
+                position = header.end()
+            elif assignment := ASSIGNMENT.match(self.text, position):
+                position = self._assignment(assignment, table)
+            else:
+                return  # no TOML: what was found so far is right all the same
 
+    def _skip(self, position: int) -> int:
+        blank = BLANK.match(self.text, position)
+        return blank.end() if blank else position
 
-def _scan(text: str) -> tuple[dict[Path, int], dict[Path, Span], dict[Path, int]]:
-    starts: dict[Path, int] = {}
-    headers: dict[Path, int] = {}
-    spans: dict[Path, Span] = {}
-    counts: dict[Path, int] = {}
-    table: Path = ()
-    position = 0
-    while position < len(text):
-        header = HEADER.match(text, position)
-        if header:
-            table = _inside(_path(header[2]), counts, newest=header[1] == "[[")
-            headers.setdefault(table, position)
-            for length in range(1, len(table) + 1):
-                starts.setdefault(table[:length], position)
-            position = header.end()
-            continue
-        assignment = ASSIGNMENT.match(text, position)
-        if assignment:
-            path = (*table, *_path(assignment[1]))
-            starts.setdefault(path, assignment.start(1))
-            end = _value_end(text, assignment.end())
-            spans.setdefault(path, (assignment.end(), len(text[:end].rstrip()) if end > assignment.end() else end))
-            position = end
-        line_end = text.find("\n", position)
-        position = len(text) if line_end < 0 else line_end + 1
-    return starts, spans, headers
+    def _header(self, header: re.Match[str]) -> Path:
+        """Note a header; gives its path with the positions in lists of tables, `[[...]]` begins another table."""
+        names = _path(header[2])
+        path: Path = ()
+        for index, name in enumerate(names):
+            path = (*path, name)
+            self.starts.setdefault(path, header.start())
+            if header[1] == "[[" and index == len(names) - 1:
+                self._counts[path] = self._counts.get(path, -1) + 1
+            if path in self._counts:
+                path = (*path, self._counts[path])
+        self.starts.setdefault(path, header.start())
+        self.headers.setdefault(path, header.start())
+        return path
+
+    def _assignment(self, assignment: re.Match[str], table: Path) -> int:
+        names = _path(assignment[1])
+        for length in range(1, len(names) + 1):
+            self.starts.setdefault((*table, *names[:length]), assignment.start(1))
+        path = (*table, *names)
+        end = self._value(assignment.end(), path)
+        self.spans.setdefault(path, (assignment.end(), end))
+        return end
+
+    def _value(self, position: int, path: Path) -> int:
+        """Walk over the value that begins at `position`; gives where it ends."""
+        opening = self.text[position : position + 1]
+        if opening == "[":
+            return self._list(position + 1, path)
+        if opening == "{":
+            return self._table(position + 1, path)
+        value = (STRING if opening in ("'", '"') else BARE).match(self.text, position)
+        return value.end() if value else len(self.text)
+
+    def _list(self, position: int, path: Path) -> int:
+        index = 0
+        while (position := self._skip(position)) < len(self.text):
+            if self.text[position] == "]":
+                return position + 1
+            if self.text[position] == ",":
+                position += 1
+                continue
+            self.starts.setdefault((*path, index), position)
+            position = self._value(position, (*path, index))
+            index += 1
+        return position
+
+    def _table(self, position: int, path: Path) -> int:
+        while (position := self._skip(position)) < len(self.text):
+            if self.text[position] == "}":
+                return position + 1
+            assignment = ASSIGNMENT.match(self.text, position)
+            position = self._assignment(assignment, path) if assignment else position + 1
+        return position
 
 
 def find_lines(text: str) -> dict[Path, int]:
-    """Give the line, from 1, of every header and key; keys inside of inline tables and lists have none of their own."""
-    starts, _, _ = _scan(text)
+    """Give the line, from 1, of every header, key and item of a list."""
     lines = {}
     line, counted = 1, 0
-    for path, start in sorted(starts.items(), key=lambda item: item[1]):
+    for path, start in sorted(_Scan(text).starts.items(), key=lambda item: item[1]):
         line += text.count("\n", counted, start)
         counted = start
         lines[path] = line
@@ -110,10 +134,10 @@ def find_lines(text: str) -> dict[Path, int]:
 
 
 def find_spans(text: str) -> dict[Path, Span]:
-    """Give where the value of each key stands."""
-    return _scan(text)[1]
+    """Give where the value of each key stands, those in inline tables too."""
+    return _Scan(text).spans
 
 
 def find_headers(text: str) -> dict[Path, int]:
     """Give where the header of each table begins, in characters."""
-    return _scan(text)[2]
+    return _Scan(text).headers

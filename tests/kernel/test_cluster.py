@@ -170,8 +170,8 @@ def test_port_that_is_none_is_told(game, port):
 def test_two_services_on_one_port_are_told(game):
     (problem,) = problems_of(game(changes={"127.0.0.1:10000": "127.0.0.1:11009"}))
     assert problem == (
-        ":12: servers.gate.mesh.listen[0]: got port 11009 for gate-1; needs a port of its own: "
-        "servers.gate.door.listen listens there already (gate-1)"
+        ":12: servers.gate.mesh.listen: got port 11009 for gate-1; needs a port of its own: "
+        "servers.gate.door.listen[0] listens there already (gate-1)"
     )
 
 
@@ -309,6 +309,31 @@ def test_all_problems_of_all_rooms_are_told_at_once_in_the_order_of_lines(game):
     )
     problems = problems_of(game(text))
     assert [int(problem.split(":")[1]) for problem in problems] == [2, 3, 4, 6, 7, 9, 10, 11]
+
+
+def test_what_a_missing_plugin_may_have_offered_is_not_told_as_unknown(game):
+    changes = {'["kit"]': '["kit", "gone-plugin"]', "header = [1, 2]": 'protocol = "gone", codec = "gone"'}
+    (problem,) = problems_of(game(changes=changes))
+    assert "plugin 'gone-plugin': is not installed" in problem
+
+
+def test_no_room_hides_what_is_wrong_in_another(game):
+    text = (
+        '[firefly]\nplugins = ["kit"]\n[servers.gate]\nreplicas = 0\nhandlers = ["..x"]\n'
+        '[servers.gate.door]\nmax_frame = 0\nlisten = [\n  "tcp://127.0.0.1:1",\n  "tcp://127.0.0.1:1",\n  5,\n]\n'
+    )
+    assert [problem.split(": got")[0] for problem in problems_of(game(text))] == [
+        ":4: servers.gate.replicas",
+        ":5: servers.gate.handlers[0]",
+        ":7: servers.gate.door.max_frame",
+        ":10: servers.gate.door.listen[1]",
+        ":11: servers.gate.door.listen[2]",
+    ]
+
+
+def test_neighbour_of_a_service_that_cannot_be_read_does_not_miss_it(game):
+    (problem,) = problems_of(game(changes={'"tcp://127.0.0.1:10000"': "5"}))
+    assert problem.startswith(":12: servers.gate.mesh.listen: got 5; ")
 
 
 def test_service_check_that_raises_is_named(game, distribution):

@@ -145,6 +145,14 @@ def test_problems_of_the_file_the_plugins_and_the_handlers_are_told_together(wor
         assert any(said in problem for problem in problems)
 
 
+def test_wrong_keys_of_a_server_do_not_hide_its_broken_modules(world):
+    path = world(["world", "..x"], world="1 / 0")
+    path.write_text(path.read_text().replace("[servers.world]", "[servers.world]\nreplicas = 0"))
+    problems = problems_of(path)
+    assert len(problems) == 3
+    assert any("module 'world': cannot be imported" in problem for problem in problems)
+
+
 def test_module_that_failed_can_be_imported_once_it_is_right(world, tmp_path):
     path = world(world="1 / 0")
     problems_of(path)

@@ -3,6 +3,7 @@ import pytest
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.config import config, key, list_of, optional, read, read_alone, secret, size, text
 from firefly_core.kernel.listen import Listen, listeners
+from firefly_core.kernel.misfit import Misfit
 from firefly_core.kernel.plugins import load_plugins
 from firefly_core.kernel.problems import Problems
 from firefly_core.kernel.rules import Site
@@ -126,6 +127,29 @@ def test_all_problems_of_all_listeners_are_told(kit, tmp_path):
         {"url": "tcp://a:3", "origins": 1},
     ]
     assert len(settled(Spoken, value, tmp_path)) == 5
+
+
+def test_unknown_protocol_and_codec_may_be_of_a_plugin_that_failed(kit, tmp_path):
+    site = Site(tmp_path, (), load_plugins(["kit"]), complete=False)
+    for table in ({"protocol": "perhaps", "whatever": 1}, {"codec": "perhaps"}):
+        (listen,) = listeners("tcp", protocol="line").read({"url": "tcp://a:1", **table}, site)
+        assert listen.url.port == 1
+    with pytest.raises(Misfit, match="a protocol that a plugin offers"):
+        listeners("tcp", protocol="line").read({"url": "tcp://a:1", "protocol": 5}, site)
+
+
+def test_wrong_url_hides_no_other_key(kit, tmp_path):
+    value = [{"url": "tcp://:1", "codec": "x", "header": 5, "what": 1, "origins": 1}, {"protocol": "y"}, 5]
+    assert [text.split(": got")[0] for text in settled(Spoken, value, tmp_path)] == [
+        "f: listen[0].url",
+        "f: listen[0].origins",
+        "f: listen[0].codec",
+        "f: listen[0].what",
+        "f: listen[0].header",
+        "f: listen[1].url",
+        "f: listen[1].protocol",
+        "f: listen[2]",
+    ]
 
 
 def test_protocol_may_have_to_be_named(kit, tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from firefly_core.kernel.misfit import Misfit, Misfits, nearest
+from firefly_core.kernel.misfit import Misfit, Misfits, Tries, nearest
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,20 @@ def test_misfits_hold_every_one_however_nested():
         ("b", ("k", 2)),
         ("c", ("k", 3)),
     ]
+
+
+def test_tries_run_every_step_and_raise_what_any_of_them_raised():
+    def refuse(needs):
+        raise Misfit(needs, ("x",))
+
+    tries = Tries()
+    assert tries.run(lambda a: a + 1, 1) == 2
+    assert tries.run(refuse, "a", at=("k",)) is None
+    assert tries.run(refuse, "b", at=("l", 3), secret=True) is None
+    with pytest.raises(Misfit) as caught:
+        tries.end()
+    assert [(each.needs, each.at, each.secret) for each in caught.value.each()] == [
+        ("a", ("k", "x"), False),
+        ("b", ("l", 3, "x"), True),
+    ]
+    Tries().end()

@@ -52,6 +52,20 @@ def test_settling_tells_every_item_that_does_not_fit(tmp_path):
     assert [misfit.at for misfit in caught.value.each()] == [(1,), (2,)]
 
 
+def test_reading_tells_what_does_not_parse_and_what_does_not_settle_together(tmp_path):
+    from firefly_core.kernel.rules import server
+
+    site = Site(tmp_path, ["gate"])
+    for rule, value, places in [
+        (list_of(server()), ["gate", 5, "nobody"], [(1,), (2,)]),
+        (map_of(server()), {"a": "nobody", "b": 5}, [("a",), ("b",)]),
+        (optional(list_of(server())), ["nobody", 5], [(0,), (1,)]),
+    ]:
+        with pytest.raises(Misfit) as caught:
+            rule.read(value, site)
+        assert [misfit.at for misfit in caught.value.each()] == places
+
+
 def test_inner_rule_looks_through_optional_only():
     rule = text()
     assert inner_rule(optional(rule)) is rule

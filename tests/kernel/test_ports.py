@@ -1,9 +1,11 @@
+import types
+
 import pytest
 
-from firefly_core.kernel.config import config, key, listeners, optional, read_alone, text
+from firefly_core.kernel.config import config, key, listeners, optional, text
+from firefly_core.kernel.plugins import Plugins
 from firefly_core.kernel.ports import check_ports
 from firefly_core.kernel.problems import Problems
-from firefly_core.kernel.server import Server
 
 
 @config
@@ -18,17 +20,20 @@ class Spread:
 
 
 def server(name, replicas=1, shared=None, spread=None):
-    services = {}
+    table = {}
     if shared:
-        services["door"] = read_alone(Shared, {"listen": shared})
+        table["door"] = {"listen": shared}
     if spread:
-        services["root"] = read_alone(Spread, {"listen": spread})
-    return Server(name=name, replicas=replicas, handlers=(), critical=False, reload=(), stable=(), services=services)
+        table["root"] = {"listen": spread}
+    return name, replicas, table
 
 
 def clashes(*servers):
     problems = Problems("f")
-    check_ports({each.name: each for each in servers}, problems)
+    plugins = Plugins()
+    plugins.services.update(door=types.SimpleNamespace(Config=Shared), root=types.SimpleNamespace(Config=Spread))
+    tables = {name: table for name, _, table in servers}
+    check_ports(tables, {name: replicas for name, replicas, _ in servers}, plugins, problems)
     return problems.texts()
 
 
@@ -46,7 +51,7 @@ def clashes(*servers):
 def test_one_address_for_two_is_told(one, other):
     (problem,) = clashes(server("a", shared=one), server("b", shared=other))
     assert problem == (
-        "f: servers.b.door.listen[0]: got port 1 for b-1; needs a port of its own: "
+        "f: servers.b.door.listen: got port 1 for b-1; needs a port of its own: "
         "servers.a.door.listen listens there already (a-1)"
     )
 
@@ -75,7 +80,7 @@ def test_replicas_share_one_port():
 def test_replicas_that_spread_take_a_port_each():
     (problem,) = clashes(server("a", replicas=4, spread="tcp://127.0.0.1:10"), server("b", shared="tcp://127.0.0.1:12"))
     assert problem == (
-        "f: servers.b.door.listen[0]: got port 12 for b-1; needs a port of its own: "
+        "f: servers.b.door.listen: got port 12 for b-1; needs a port of its own: "
         "servers.a.root.listen listens there already (a-3)"
     )
 
@@ -87,9 +92,20 @@ def test_replica_that_runs_into_another_service_is_named():
 
 def test_ports_beyond_the_last_are_told():
     (problem,) = clashes(server("a", replicas=3, spread="tcp://127.0.0.1:65534"))
-    assert problem == "f: servers.a.root.listen[0]: got port 65536; needs a port that leaves room for every replica"
+    assert problem == "f: servers.a.root.listen: got port 65536; needs a port that leaves room for every replica"
 
 
 def test_service_that_listens_nowhere_takes_no_port():
-    quiet = Server(name="q", replicas=1, handlers=(), critical=False, reload=(), stable=(), services={"door": Shared()})
-    assert clashes(quiet) == []
+    assert (
+        clashes(("a", 1, {"door": {}}), ("b", 1, {"door": {"other": "x"}, "unknown": {"listen": 5}, "root": 5})) == []
+    )
+
+
+def test_wrong_listeners_do_not_hide_the_ports_of_the_right_ones():
+    (problem,) = clashes(server("a", shared=["nonsense", "tcp://127.0.0.1:1"]), server("b", shared="tcp://127.0.0.1:1"))
+    assert problem.startswith("f: servers.b.door.listen: got port 1 for b-1; ")
+    assert "servers.a.door.listen[1] listens there already" in problem
+
+
+def test_what_is_no_table_takes_no_port():
+    assert clashes(("a", 1, 5)) == []

@@ -43,10 +43,13 @@ def test_server_whose_service_is_wrong_is_still_given_for_the_checks_that_follow
     assert dict(found["a"].services) == {}
 
 
-def test_server_whose_own_keys_are_wrong_is_not_given(read):
-    found, problems = read({"a": {"critical": "yes", "door": DOOR}})
-    assert found == {}
-    assert problems == ['f: servers.a.critical: got "yes"; needs true or false']
+def test_server_whose_own_keys_are_wrong_is_given_with_what_is_right(read):
+    own = {"critical": "yes", "replicas": 3, "handlers": ["a.b", "..x", 5, "c"], "stable": "x"}
+    found, problems = read({"a": {**own, "door": DOOR}})
+    assert len(problems) == 4
+    server = found["a"]
+    assert (server.critical, server.replicas, server.handlers, server.stable) == (False, 3, ("a.b", "c"), ())
+    assert list(server.services) == ["door"]
 
 
 def test_unknown_table_may_be_a_service_of_a_plugin_that_failed(read):

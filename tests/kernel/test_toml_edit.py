@@ -48,6 +48,7 @@ def test_value_of_several_lines_is_replaced_whole():
 def test_key_of_an_inline_table_is_set_inside_of_it():
     new = changed("servers.gate.gate.listen.codec", "json")
     assert '{ url = "tcp://127.0.0.1:1", codec = "json" }  # here' in new
+    assert changed("servers.gate.gate.listen.url", "x") == FILE.replace('"tcp://127.0.0.1:1"', '"x"')
 
 
 def test_new_key_goes_to_the_end_of_its_table():
