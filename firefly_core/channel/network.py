@@ -151,7 +151,7 @@ class SocketListener:
         self._reader.close()
         self._sock.close()
         if self._spare is not None:
-            os.close(self._spare)
+            _socket.close(self._spare)
 
     def _on_readable(self) -> None:
         for _ in range(ACCEPT_BATCH):
@@ -170,15 +170,18 @@ class SocketListener:
                 log.exception("cannot take a connection from %s", _written(address))
 
     def _turn_away(self) -> None:
-        """Accept and close one connection by means of the spare descriptor, then rest a little."""
+        """Accept and close one connection by means of the spare descriptor, then rest a little.
+
+        By `_socket.close`: gevent's `os.close` puts it off to a later turn of the loop.
+        """
         if self.turned_away == 0:
             log.error("out of file descriptors on %s: closing new connections", self.address)
         if self._spare is not None:
-            os.close(self._spare)
+            _socket.close(self._spare)
             self._spare = None
         try:
             descriptor, _ = self._sock._accept()  # type: ignore[attr-defined]
-            os.close(descriptor)
+            _socket.close(descriptor)
             self.turned_away += 1
         except OSError:
             pass

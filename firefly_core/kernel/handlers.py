@@ -202,6 +202,8 @@ def _check_type(name: str, declared: Any) -> None:
     except (TypeError, NameError) as error:
         raise _Fault(f"the type of {name!r} cannot be decoded: {error}") from error
     for cls in _classes(declared, set()):
+        if not attrs.has(cls):
+            raise _Fault(f"{cls.__name__} is no class that a body can become; declare it with attrs")
         converted = [field.name for field in attrs.fields(cls) if field.converter is not None]
         if converted:
             raise _Fault(
@@ -211,7 +213,7 @@ def _check_type(name: str, declared: Any) -> None:
 
 
 def _classes(declared: Any, seen: set[Any]) -> Iterator[type]:
-    """Give every attrs class inside a type."""
+    """Give every attrs class inside a type, and every class that is of no kind msgspec can make."""
     try:
         if declared in seen:
             return
@@ -224,6 +226,8 @@ def _classes(declared: Any, seen: set[Any]) -> Iterator[type]:
         yield declared
         for hint in typing.get_type_hints(declared, include_extras=True).values():
             yield from _classes(hint, seen)
+    elif isinstance(declared, type) and isinstance(msgspec.inspect.type_info(declared), msgspec.inspect.CustomType):
+        yield declared
 
 
 def _read_options(handler: Handler, options: dict[str, Any]) -> None:

@@ -280,7 +280,15 @@ def test_strangers_may_send_small_messages_only(make):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\xff" * 100, b"\x16\x03\x01\x02\x00", b"{}\n", b"[1]\n", b"null\n", b"\0\n"],
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\xff" * 100,
+        b"\x16\x03\x01\x02\x00",
+        b"{}\n",
+        b"[1]\n",
+        b"null\n",
+        b"\0\n",
+    ],
 )
 def test_garbage_ends_its_connection_and_nobody_elses(make, garbage):
     cluster = make()

@@ -1,0 +1,245 @@
+"""Calls between servers: who is asked, what comes back, and how each call ends when it cannot be answered."""
+
+import gevent
+import pytest
+
+from firefly_core import Refuse, command, on_start, remote
+from firefly_core.errors import DeadlineExceeded, Disconnected, NoSuchMethod, RemoteError
+from firefly_core.testing import InProcessCluster, virtual_time
+
+TOML = """
+[firefly]
+plugins = ["gate", "root", "node", "protocols"]
+
+[servers.hub.root]
+listen = "tcp://127.0.0.1:10000"
+[servers.world.node]
+roots = ["hub"]
+[servers.ranking]
+replicas = 2
+[servers.ranking.node]
+roots = ["hub"]
+"""
+runs = []
+
+
+@on_start
+def start(ctx):
+    return ctx._kernel.name
+
+
+@remote("who")
+def who(ctx):
+    runs.append(ctx.state)
+    return ctx.state
+
+
+@remote("add")
+def add(ctx, a: int, b: int = 10) -> int:
+    return a + b
+
+
+@remote("rest", timeout=0.5)
+def rest(ctx, seconds: float):
+    runs.append("rest")
+    gevent.sleep(seconds)
+    return seconds
+
+
+@remote("safe", idempotent=True)
+def safe(ctx, seconds: float):
+    runs.append(ctx.state)
+    gevent.sleep(seconds)
+    return ctx.state
+
+
+@remote("remaining")
+def remaining(ctx):
+    return ctx.remaining()
+
+
+@remote("onward")
+def onward(ctx, name: str):
+    return ctx.call(name)
+
+
+@remote("fail")
+def fail(ctx, how: str):
+    if how == "refuse":
+        raise Refuse("too_far", "out of reach")
+    raise ZeroDivisionError("a secret")
+
+
+@remote("trace")
+def trace(ctx):
+    return ctx.trace
+
+
+@remote("here")
+def here(ctx):
+    return "the world's own"
+
+
+@command(1)
+def unused(ctx): ...
+
+
+@pytest.fixture
+def cluster():
+    runs.clear()
+    everywhere = [start, who, add, rest, safe, remaining, fail, trace]
+    handlers = {"hub": [start, unused], "world": [start, here, onward, unused], "ranking": everywhere}
+    with virtual_time(seed=1), InProcessCluster(TOML, handlers=handlers) as cluster:
+        cluster.start()
+        cluster.wait(lambda: sum(peer.announced for peer in cluster.kernel("hub").mesh.peers.values()) == 3)
+        yield cluster
+
+
+def call(cluster, name, *arguments, by="hub", **options):
+    return cluster.kernel(by).mesh.call(name, arguments, **options)
+
+
+def test_a_root_calls_its_nodes(cluster):
+    assert call(cluster, "add", 1) == 11
+    assert call(cluster, "add", 1, 2) == 3
+
+
+def test_a_node_reaches_another_through_the_root(cluster):
+    assert call(cluster, "add", 5, by="world") == 15
+
+
+def test_the_own_server_is_asked_first(cluster):
+    assert call(cluster, "here", by="world") == "the world's own"
+
+
+def test_a_key_always_finds_the_same_server_and_keys_spread(cluster):
+    found = {key: {call(cluster, "who", key=key) for _ in range(3)} for key in range(30)}
+    assert all(len(names) == 1 for names in found.values())
+    assert len(set.union(*found.values())) == 2
+    assert all(call(cluster, "who", key=key, by="world") in names for key, names in found.items())
+
+
+def test_a_server_can_be_named(cluster):
+    for name in ("ranking-1", "ranking-2"):
+        assert call(cluster, "who", to=name) == name
+        assert call(cluster, "who", to=name, by="world") == name
+    assert call(cluster, "who", to="ranking") in ("ranking-1", "ranking-2")
+
+
+def test_of_several_the_least_busy_is_asked(cluster):
+    jobs = [gevent.spawn(call, cluster, "safe", 1.0) for _ in range(10)]
+    gevent.joinall(jobs)
+    assert sorted(job.value for job in jobs) == ["ranking-1"] * 5 + ["ranking-2"] * 5
+
+
+def test_what_nobody_provides_is_no_such_method(cluster):
+    for by in ("hub", "world"):
+        with pytest.raises(NoSuchMethod):
+            call(cluster, "dance", by=by)
+    with pytest.raises(NoSuchMethod):
+        call(cluster, "add", 1, to="world-1")
+
+
+def test_a_refusal_comes_with_its_code_and_an_error_without_its_text(cluster):
+    for by in ("hub", "world"):
+        with pytest.raises(RemoteError) as caught:
+            call(cluster, "fail", "refuse", by=by)
+        assert (caught.value.code, caught.value.message) == ("too_far", "out of reach")
+        with pytest.raises(RemoteError) as caught:
+            call(cluster, "fail", "error", by=by)
+        assert caught.value.code == "internal"
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", [(), (1, 2, 3), ("one",), (None,), (True,)])
+def test_arguments_that_do_not_fit_are_a_bad_request(cluster, arguments):
+    with pytest.raises(RemoteError) as caught:
+        call(cluster, "add", *arguments)
+    assert caught.value.code == "bad_request"
+
+
+def test_a_call_ends_at_its_deadline_however_it_is_given(cluster):
+    clock = cluster.clock("hub")
+    for options, limit in (({}, 0.5), ({"timeout": 0.2}, 0.2)):
+        begin = clock.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            call(cluster, "rest", 60.0, **options)
+        assert limit <= clock.monotonic() - begin <= limit + 0.1
+
+
+def test_the_deadline_travels_as_remaining_time(cluster):
+    assert 0.9 <= call(cluster, "remaining", timeout=1.0) <= 1.0
+    assert 0.8 <= call(cluster, "remaining", timeout=1.0, by="world") <= 1.0
+    cluster.clock("ranking-1").jump(3600)
+    cluster.clock("ranking-2").jump(-3600)
+    assert 0.8 <= call(cluster, "remaining", timeout=1.0, by="world") <= 1.0
+
+
+def test_a_nested_call_inherits_what_is_left(cluster):
+    assert 0.7 <= call(cluster, "onward", "remaining", timeout=1.0) <= 1.0
+
+
+def test_a_nested_call_has_the_trace_of_the_first(cluster):
+    assert len(call(cluster, "trace")) == 16
+
+
+def test_calls_to_a_server_that_dies_end_at_once_and_say_that_they_were_sent(cluster):
+    jobs = [gevent.spawn(call, cluster, "rest", 60.0, to="ranking-1", timeout=50) for _ in range(20)]
+    gevent.sleep(0.1)
+    cluster.crash("ranking-1")
+    gevent.joinall(jobs, timeout=1)
+    assert all(isinstance(job.exception, Disconnected) and job.exception.sent for job in jobs)
+
+
+def test_an_idempotent_call_is_tried_at_another_server(cluster):
+    job = gevent.spawn(call, cluster, "safe", 1.0)
+    cluster.wait(lambda: runs)
+    cluster.crash(runs[0])
+    assert job.get(timeout=5) != runs[0]
+    assert len(set(runs)) == 2
+
+
+def test_a_call_that_may_have_run_is_not_tried_again_unless_it_is_idempotent(cluster):
+    job = gevent.spawn(call, cluster, "rest", 1.0, timeout=5)
+    cluster.wait(lambda: runs)
+    for name in ("ranking-1", "ranking-2"):
+        cluster.crash(name)
+    job.join()
+    assert isinstance(job.exception, Disconnected)
+    assert runs == ["rest"]
+
+
+def test_while_a_server_is_away_a_call_to_it_fails_at_once(cluster):
+    for name in ("ranking-1", "ranking-2"):
+        cluster.crash(name)
+    gevent.sleep(0.1)
+    begin = cluster.clock("hub").monotonic()
+    with pytest.raises(Disconnected) as caught:
+        call(cluster, "add", 1)
+    assert not caught.value.sent
+    assert cluster.clock("hub").monotonic() == begin
+
+
+def test_a_server_that_comes_back_is_callable_under_its_name(cluster):
+    for _ in range(5):
+        cluster.crash("ranking-1")
+        cluster.restart("ranking-1")
+        cluster.wait(lambda: cluster.kernel("hub").mesh.peers["ranking-1"].announced)
+        assert call(cluster, "who", to="ranking-1") == "ranking-1"
+
+
+def test_a_notify_runs_without_an_answer(cluster):
+    assert cluster.kernel("hub").mesh.notify("who", ())
+    cluster.wait(lambda: runs)
+    assert not cluster.kernel("hub").mesh.notify("dance", ())
+
+
+def test_a_newer_process_of_a_name_replaces_the_older_which_gives_up(cluster):
+    old = cluster.kernel("world")
+    hub = cluster.kernel("hub")
+    del cluster.kernels["world-1"]
+    new = cluster.restart("world")
+    assert new.epoch > old.epoch
+    cluster.wait(old.gave_up.ready)
+    assert hub.mesh.peers["world-1"].boot_id == new.boot_id
+    old.stop()
