@@ -71,7 +71,7 @@ class Cluster:
 
     def handler_modules(self, server: str) -> list[ModuleType]:
         """Import the modules of handlers of a server; raises ConfigurationError naming those that cannot be."""
-        return modules_of(self.server(server), self.document.name)
+        return modules_of(self.server(server), self.document)
 
     def find_process(self, name: str) -> tuple[Server, int]:
         """Give server and replica of a process `NAME-i`; a server's bare name means its first process.

@@ -58,6 +58,7 @@ class _Alarm:
         self.what = what
         self.limit = limit
         self.fired = 0
+        self.thrown = False
         self.runner = getcurrent()
 
     def __enter__(self) -> _Alarm:
@@ -81,12 +82,14 @@ class _Alarm:
         current = getcurrent()
         if current is self.runner:
             raise Overtime
+        if self.fired > 1 and current is not get_hub():
+            raise Overtime  # the hub was not reached since the last time: this greenlet is what spins
         get_hub().loop.run_callback_threadsafe(self._throw)
-        if current is not get_hub():
-            raise Overtime
 
     def _throw(self) -> None:
-        self.runner.throw(Overtime)
+        if not self.thrown:
+            self.thrown = True
+            self.runner.throw(Overtime)
 
 
 def cut(what: str, function: Callable[..., T], *args: Any, limit: float = LIMIT) -> T:

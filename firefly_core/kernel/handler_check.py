@@ -17,6 +17,7 @@ from firefly_core.kernel.cut import Raised, cut
 
 if TYPE_CHECKING:
     from firefly_core.kernel.cluster import Cluster
+    from firefly_core.kernel.document import Document
     from firefly_core.kernel.handlers import Handler, HandlerTable
     from firefly_core.kernel.server import Server
 
@@ -54,9 +55,11 @@ def _why(name: str, raised: Raised) -> str:
     return f"cannot be imported: {raised}"
 
 
-def modules_of(server: Server, file: str) -> list[ModuleType]:
-    """Import a server's modules of handlers; raises ConfigurationError naming file, key and module."""
-    return import_modules(server.handlers, f"{file}: servers.{server.name}.handlers: ")
+def modules_of(server: Server, document: Document) -> list[ModuleType]:
+    """Import a server's modules of handlers; raises ConfigurationError naming file, line, key and module."""
+    file, line = document.source(("servers", server.name, "handlers"))
+    place = f"{file}:{line}" if line else file
+    return import_modules(server.handlers, f"{place}: servers.{server.name}.handlers: ")
 
 
 def check(
@@ -70,21 +73,21 @@ def check(
     from firefly_core.kernel.cluster import draft
 
     made = draft(path, environ, overrides)
-    tables, problems = _collect(made.servers, made.document.name)
+    tables, problems = _collect(made.servers, made.document)
     every = [*made.problems.texts(), *problems]
     if every or made.cluster is None:
         raise ConfigurationError(every)
     return Checked(made.cluster, tables)
 
 
-def _collect(servers: Mapping[str, Server], file: str) -> tuple[dict[str, HandlerTable], list[str]]:
+def _collect(servers: Mapping[str, Server], document: Document) -> tuple[dict[str, HandlerTable], list[str]]:
     from firefly_core.kernel.handlers import collect
 
     problems: list[str] = []
     tables: dict[str, HandlerTable] = {}
     for server in servers.values():
         try:
-            tables[server.name] = collect(modules_of(server, file))
+            tables[server.name] = collect(modules_of(server, document))
         except ConfigurationError as error:
             problems += error.problems
     problems += _doubles(tables)

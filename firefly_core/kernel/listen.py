@@ -134,20 +134,23 @@ class Listeners(Rule):
         known = site.plugins.protocols
         if isinstance(name, str) and name in known:
             return known[name]
-        if isinstance(name, str) and name and not site.complete:
+        hint = nearest(name, known)
+        if isinstance(name, str) and name and not (site.complete or hint):
             return None
         needs = f"a protocol that a plugin offers ({', '.join(known) or 'none'})"
-        raise Misfit(needs, ("protocol",), hint=nearest(name, known), got="" if name else "nothing")
+        raise Misfit(needs, ("protocol",), hint=hint, got="" if name else "nothing")
 
     def _find_codec(self, protocol: type[Protocol], name: Any, site: Site) -> str:
         offered = site.plugins.codecs if site.plugins is not None else {}
         known = [codec for codec in offered if protocol.codecs is None or codec in protocol.codecs]
         wanted = protocol.default_codec if name is None else name
-        if wanted in known or (isinstance(wanted, str) and not site.complete):
+        hint = nearest(name, known)
+        perhaps = isinstance(wanted, str) and wanted not in offered and not (site.complete or hint)
+        if wanted in known or perhaps:
             return str(wanted)
         needs = f'a codec that fits protocol "{protocol.name}" ({", ".join(known) or "none is offered"})'
         got = f'"{wanted}", its default' if name is None else ""
-        raise Misfit(needs, ("codec",), hint=nearest(name, known), got=got)
+        raise Misfit(needs, ("codec",), hint=hint, got=got)
 
 
 def listeners(*schemes: str, own: type | None = None, protocol: str | None = None, spread: bool = False) -> Rule:

@@ -151,8 +151,8 @@ class _Reader:
             names = [*self.own, *self.plugins.services]
             needs = f"one of: {', '.join(self.own)}; or a service's table"
             self.problems.add(at, needs, got="an unknown key", hint=nearest(at[-1], names))
-        elif self.site.complete:
-            # with a plugin missing nobody can tell which tables would be services
+        elif self.site.complete or nearest(at[-1], self.plugins.services):
+            # with a plugin missing nobody can tell which other tables would be services
             self._unknown(at)
         return None
 

@@ -104,6 +104,24 @@ def test_spin_in_another_greenlet_is_cut_too():
         cut("x", wait, limit=0.1)
 
 
+def test_greenlet_that_happens_to_run_is_not_harmed():
+    ticks = []
+
+    def tick():
+        while True:
+            ticks.append(sum(range(20_000)))
+            gevent.sleep(0)
+
+    other = gevent.spawn(tick)
+    with pytest.raises(Raised, match="took longer"):
+        cut("x", lambda: gevent.sleep(60), limit=0.1)
+    before = len(ticks)
+    assert before > 10
+    gevent.sleep(0.05)
+    assert len(ticks) > before
+    other.kill()
+
+
 def test_code_that_swallows_the_cut_once_is_not_blamed_if_it_ends():
     assert cut("x", swallow_once, limit=0.1) == "swallowed"
 

@@ -1,3 +1,4 @@
+import re
 import sys
 import time
 
@@ -43,7 +44,8 @@ def quick(monkeypatch):
 def problems_of(path):
     with pytest.raises(ConfigurationError) as caught:
         check(path, {})
-    problems = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
+    at_handlers = re.compile(rf"{re.escape(str(path))}:\d+: (?=servers\.world\.handlers)")
+    problems = [at_handlers.sub("", problem) for problem in caught.value.problems]
     assert not any("Traceback" in problem or "\n" in problem for problem in problems)
     return problems
 
@@ -93,6 +95,14 @@ def test_module_that_is_not_there_is_named(world, name):
     problems = problems_of(world([name], world=WORLD))
     assert len(problems) == 1
     assert problems[0].startswith(f"servers.world.handlers: module '{name}': ")
+
+
+def test_problem_with_a_module_points_at_the_line_of_its_server(world):
+    path = world(["gone"])
+    with pytest.raises(ConfigurationError) as caught:
+        check(path, {})
+    line = path.read_text().splitlines().index("handlers = ['gone']") + 1
+    assert caught.value.problems[0].startswith(f"{path}:{line}: servers.world.handlers: module 'gone': ")
 
 
 def test_module_that_takes_too_long_is_cut_and_named(world, quick):

@@ -56,6 +56,7 @@ def test_unknown_table_may_be_a_service_of_a_plugin_that_failed(read):
     assert read({"a": {"unknown": {}}}, complete=False)[1] == []
     assert len(read({"a": {"unknown": {}}})[1]) == 1
     assert len(read({"a": {"unknown": 5}}, complete=False)[1]) == 1
+    assert len(read({"a": {"dor": {}}}, complete=False)[1]) == 1
 
 
 def test_services_of_a_server_cannot_be_changed(read):
