@@ -89,7 +89,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _type_name(push: Push) -> str:
-    return "" if push.type is None else getattr(push.type, "__name__", str(push.type))
+    return "" if push.type is None else inspect.formatannotation(push.type, getattr(push.type, "__module__", None))
 
 
 def _merged(rows: Iterator[Row]) -> Iterator[Row]:

@@ -20,8 +20,8 @@ __all__ = ["Begin", "Control", "inherit"]
 
 VARIABLE = "FIREFLY_CONTROL"
 PR_SET_PDEATHSIG = 1
-FIRST_LINE = 8 * 1024 * 1024
-LINE = 4 * 1024 * 1024
+LINE = 8 * 1024 * 1024
+CHUNK = 64 * 1024
 QUESTIONS = 64
 
 
@@ -42,7 +42,8 @@ class Control:
 
     def __init__(self, pipe: socket.socket) -> None:
         self._pipe = pipe
-        self._reader = pipe.makefile("rb")
+        self._unread = b""
+        self._greenlet: gevent.Greenlet[[], None] | None = None
         self._waiting: dict[int, AsyncResult[dict[str, Any]]] = {}
         self._asked = 0
         self.ended = Event()
@@ -50,8 +51,8 @@ class Control:
 
     def read_begin(self) -> Begin:
         """Wait for the first line; raises Unavailable when the supervisor has died before it was sent."""
-        line = self._reader.readline(FIRST_LINE)
-        if not line.endswith(b"\n"):
+        line = self._read_line()
+        if line is None:
             raise Unavailable("the supervisor is gone")
         message = json.loads(line)
         secret = message["secret"]
@@ -64,7 +65,7 @@ class Control:
 
     def start(self) -> None:
         """Read answers from now on, in a greenlet of its own that ends with the pipe."""
-        gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(self._run)
 
     def say(self, what: str) -> None:
         """Tell the supervisor something of `ready` and `draining`; nothing happens when it is gone."""
@@ -92,6 +93,13 @@ class Control:
             raise RemoteError("refused", answer["error"])
         return answer.get("result")
 
+    def close(self) -> None:
+        """Close this end."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+        self._end()
+        self._pipe.close()
+
     def _send(self, message: dict[str, Any]) -> None:
         if self.ended.is_set():
             return
@@ -100,9 +108,19 @@ class Control:
         except OSError:
             self._end()
 
+    def _read_line(self) -> bytes | None:
+        """Wait for a line; None at the end of the pipe, and when the line is longer than anything that is ever sent."""
+        while b"\n" not in self._unread:
+            data = self._pipe.recv(CHUNK)
+            if not data or len(self._unread) > LINE:
+                return None
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
     def _run(self) -> None:
         try:
-            while (line := self._reader.readline(LINE)).endswith(b"\n"):
+            while (line := self._read_line()) is not None:
                 message = json.loads(line)
                 waiting = self._waiting.get(message.get("answer"))
                 if waiting is not None:

@@ -22,7 +22,7 @@ VALUE = 1024
 """Longer values are cut, in characters."""
 ATOMIC = 4096
 """A pipe that can be written takes so many bytes at least without waiting, and does not mix them with another's."""
-PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
+PLAIN = re.compile(r"[^\s\"=]+")
 
 
 def _fields(record: logging.LogRecord, server: str) -> Iterator[tuple[str, str]]:
@@ -39,6 +39,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= VALUE else f"{text[:VALUE]}..."
 
 
+def _quoted(value: str) -> str:
+    """Give the value as it is, or as a JSON text whose every character can be seen."""
+    if value.isprintable() and PLAIN.fullmatch(value):
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    return quoted if quoted.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
+
+
 class TextLines(logging.Formatter):
     """Formats a record as `key=value` pairs; values with blanks or control characters are quoted as in JSON."""
 
@@ -47,11 +55,7 @@ class TextLines(logging.Formatter):
         self._server = server
 
     def format(self, record: logging.LogRecord) -> str:
-        pairs = [
-            f"{name}={value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)}"
-            for name, value in _fields(record, self._server)
-        ]
-        line = " ".join(pairs)
+        line = " ".join(f"{name}={_quoted(value)}" for name, value in _fields(record, self._server))
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -1,0 +1,83 @@
+"""The program: what is patched when, and how soon it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from firefly_core.run import supervises
+
+RUN = [sys.executable, "-m", "firefly_core.run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whether"),
+    [
+        ([], True),
+        (["-c", "other.toml"], True),
+        (["--config=other.toml", "--set", "firefly.log=json"], True),
+        (["-c", "check"], True),
+        (["--set=a.b=check"], True),
+        (["check"], False),
+        (["-c", "other.toml", "check"], False),
+        (["--only", "world"], False),
+        (["--only=world"], False),
+        (["--help"], False),
+        (["-cother.toml"], False),
+    ],
+)
+def test_only_a_process_that_starts_all_servers_is_left_unpatched(arguments, whether):
+    assert supervises(arguments) is whether
+
+
+def test_everything_else_is_patched_before_click_is_imported():
+    program = (
+        "import sys, firefly_core.run\n"
+        "from gevent import monkey\n"
+        "real = monkey.patch_all\n"
+        "def patch_all():\n"
+        "    assert not [name for name in ('click', 'socket', 'threading', 'attrs', 'pluggy')"
+        " if name in sys.modules and name not in before], sys.modules.keys()\n"
+        "    real()\n"
+        "before = set(sys.modules)\n"
+        "monkey.patch_all = patch_all\n"
+        "sys.argv = ['firefly-run', '--version']\n"
+        "try:\n"
+        "    firefly_core.run.main()\n"
+        "finally:\n"
+        "    assert monkey.is_module_patched('socket') and 'click' in sys.modules and 'click' not in before\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("firefly-run ")
+
+
+def test_help_is_there_soon_and_imports_neither_plugins_nor_databases_nor_web_servers(tmp_path: Path):
+    program = (
+        "import sys, firefly_core.run\n"
+        "sys.argv = ['firefly-run', '--help']\n"
+        "try:\n"
+        "    firefly_core.run.main()\n"
+        "finally:\n"
+        "    heavy = {'peewee', 'flask', 'websockets', 'pymemcache', 'rich', 'msgspec', 'pluggy'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+        seconds.append(time.monotonic() - began)
+        assert ran.returncode == 0, ran.stderr
+    assert "--only NAME" in ran.stdout
+    assert min(seconds) < 1.5, "five times the 0.3 s that are promised"
+
+
+def test_the_entry_point_of_the_distribution_is_this_program():
+    from importlib.metadata import entry_points
+
+    (script,) = entry_points(group="console_scripts", name="firefly-run")
+    assert script.value == "firefly_core.run:main"
