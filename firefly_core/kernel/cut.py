@@ -58,7 +58,8 @@ class _Alarm:
         self.what = what
         self.limit = limit
         self.fired = 0
-        self.thrown = False
+        self.over = False
+        """Whether the code has ended, or what ends it is on its way."""
         self.runner = getcurrent()
 
     def __enter__(self) -> _Alarm:
@@ -68,6 +69,7 @@ class _Alarm:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self.old_handler)
         remaining, interval = self.old_timer
@@ -87,8 +89,8 @@ class _Alarm:
         get_hub().loop.run_callback_threadsafe(self._throw)
 
     def _throw(self) -> None:
-        if not self.thrown:
-            self.thrown = True
+        if not self.over:
+            self.over = True
             self.runner.throw(Overtime)
 
 
