@@ -10,6 +10,7 @@ from firefly_core.kernel.cluster import Cluster, Server
 from firefly_core.kernel.config import fields_of, server
 from firefly_core.kernel.listen import Listeners
 from firefly_core.kernel.nesting import inner_rule
+from firefly_core.kernel.rules import Rule
 from firefly_core.kernel.service import Phase
 from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan
 
@@ -68,9 +69,13 @@ def _addresses(found: Server) -> Iterator[tuple[Address, bool]]:
 
 
 def _named(found: Server) -> Iterator[str]:
+    """Give the servers that a server's tables name, in keys that take one or a list of them."""
     for made in found.services.values():
         for entry, value in fields_of(made):
-            if isinstance(inner_rule(entry.rule), NAMES_A_SERVER) and value is not None:
+            rule = entry.rule
+            while isinstance(inner := getattr(rule, "rule", None), Rule):
+                rule = inner
+            if isinstance(rule, NAMES_A_SERVER) and value is not None:
                 yield from (value,) if isinstance(value, str) else value
 
 
