@@ -43,6 +43,8 @@ class Handler:
     public: bool = False
     rate: Rate | None = None
     timeout: float | None = None
+    roles: frozenset[str] = frozenset()
+    owner: Callable[..., Any] | None = None
     idempotent: bool = False
     open: bool = False
     seconds: float = 0.0
@@ -244,12 +246,23 @@ def _read_options(handler: Handler, options: dict[str, Any]) -> None:
         handler.id = options["id"]
         if not _is_id(handler.id):
             raise _Fault(f"the id {handler.id!r} is not an integer from 0 to {MAX_ID}")
+        _read_guards(handler, options)
     elif handler.kind == "every":
         handler.seconds = _seconds("the interval", options["seconds"]) or 0.0
     elif handler.kind == "cron":
         handler.cron = _cron(options["text"])
     if handler.kind in ("command", "remote"):
         _check_name(handler)
+
+
+def _read_guards(handler: Handler, options: dict[str, Any]) -> None:
+    roles = options.get("roles", ())
+    if isinstance(roles, str) or not all(isinstance(role, str) and role for role in roles):
+        raise _Fault(f"roles {roles!r} is not a list of names")
+    handler.roles = frozenset(roles)
+    handler.owner = options.get("owner")
+    if handler.owner is not None and not callable(handler.owner):
+        raise _Fault(f"owner {handler.owner!r} is not a function of ctx and the request")
 
 
 def _check_name(handler: Handler) -> None:

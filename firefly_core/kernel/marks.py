@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -76,14 +76,29 @@ def command(
     public: bool = False,
     rate: str | None = None,
     timeout: float | None = None,
+    roles: Collection[str] = (),
+    owner: Callable[..., Any] | None = None,
+    idempotent: bool = False,
 ) -> Callable[[Function], Function]:
     """Mark `function(ctx)` or `function(ctx, request)` as the handler of a client's command.
 
     `id` is the command's number, its name the function's unless given. `public`: allowed before login. `rate`, as in
     `"5/s"`: how often a session may send it; beyond that it is answered `rate_limited`. `timeout`: seconds until it is
-    answered `timeout`; by default the service's.
+    answered `timeout`; by default the service's. `roles`: the player needs one of them in `session.data["roles"]`, else
+    he is answered `forbidden`. `owner`: a function of `(ctx, request)` that gives whose the thing is; it must be the player's
+    uid. `idempotent`: running it twice is harmless, so the gate may send it to another node when one dies.
     """
-    return _mark("command", id=id, name=name, public=public, rate=rate, timeout=timeout)
+    return _mark(
+        "command",
+        id=id,
+        name=name,
+        public=public,
+        rate=rate,
+        timeout=timeout,
+        roles=roles,
+        owner=owner,
+        idempotent=idempotent,
+    )
 
 
 def remote(

@@ -130,7 +130,7 @@ class Mesh:
     def _offer(self) -> dict[str, Any]:
         table = self._kernel.handlers
         return {
-            "commands": [[h.id, h.name, h.public, h.timeout] for h in table.commands.values()],
+            "commands": [[h.id, h.name, h.public, h.timeout, h.idempotent] for h in table.commands.values()],
             "remotes": [[h.name, h.timeout, h.idempotent, h.open] for h in table.remotes.values()],
             "draining": self._draining,
         }

@@ -23,6 +23,7 @@ class CommandOffer:
     name: str
     public: bool
     timeout: float | None
+    idempotent: bool
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""From a body to the answer's body: decode, run the handler with the middleware around it, encode."""
+"""From a body to the answer's body: guards, decode, the handler with the middleware around it, encode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from firefly_core.kernel.context import Context
+from firefly_core.kernel.guards import guard_body, guard_request
 from firefly_core.kernel.handlers import Handler
 from firefly_core.wire.codec import Codec
 
@@ -19,7 +20,7 @@ Run = Callable[[Context, bytes], bytes]
 
 def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
     """Give the function that answers a command whose bodies are in `codec`; made once, when a server starts."""
-    function = kernel.callable(handler)
+    function = guard_request(handler, kernel.callable(handler))
     encode = codec.encode
     if not handler.parameters:
 
@@ -37,4 +38,4 @@ def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
         def run(context: Context, body: bytes) -> bytes:
             return encode(function(context, decode(body)))
 
-    return run
+    return guard_body(handler, run)

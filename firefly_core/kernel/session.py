@@ -77,6 +77,8 @@ class Session(abc.ABC):
     codec: Codec
     """How this client's bodies are written."""
     closed: bool
+    buckets: dict[int, tuple[float, float]] | None
+    """What is left of the rates of single commands: allowance and when it was filled, by command id."""
 
     @property
     @abc.abstractmethod

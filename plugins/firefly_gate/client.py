@@ -56,6 +56,7 @@ class ClientSession(Session, Connection):
         "_mailbox",
         "_waiting",
         "barrier",
+        "buckets",
         "closed",
         "codec",
         "generation",
@@ -77,6 +78,7 @@ class ClientSession(Session, Connection):
         self.uid: Uid | None = None
         self.codec = door.codec
         self.closed = False
+        self.buckets: dict[int, tuple[float, float]] | None = None
         self.open = 0
         """Forwarded commands that are not answered yet; all at `target`."""
         self.target: Any = None

@@ -15,7 +15,7 @@ __all__ = ["Command", "command_table"]
 class Command:
     """One command as a listener sees it: with a `handler` and its `run`, or forwarded to one of `peers`."""
 
-    __slots__ = ("handler", "id", "name", "peers", "public", "run", "timeout")
+    __slots__ = ("handler", "id", "idempotent", "name", "peers", "public", "run", "timeout")
     handler: Handler
 
     def __init__(self, id: int, name: str, public: bool, timeout: float) -> None:
@@ -23,6 +23,7 @@ class Command:
         self.name = name
         self.public = public
         self.timeout = timeout
+        self.idempotent = False
         self.run: Run | None = None
         self.peers: list[Peer] = []
 
@@ -37,6 +38,7 @@ def command_table(kernel: Kernel, codec: Codec, timeout: float) -> dict[int | st
             command = table.get(offer.id)
             if command is None:
                 command = Command(offer.id, offer.name, offer.public, offer.timeout or timeout)
+                command.idempotent = offer.idempotent
                 table[offer.id] = table[offer.name] = command
             command.peers.append(peer)
     for handler in kernel.handlers.commands.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from firefly_core.errors import CallError
+from firefly_core.errors import CallError, Disconnected
 from firefly_core.kernel.peer import Peer
 from firefly_core.wire.protocol import Request
 
@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Forward"]
 
+ATTEMPTS = 3
+
 
 class Forward:
     """One command on its way to a node and back."""
 
-    __slots__ = ("command", "request", "session")
+    __slots__ = ("command", "peer", "request", "session", "tries")
 
     def __init__(self, session: ClientSession, request: Request, command: Command) -> None:
         self.session = session
         self.request = request
         self.command = command
+        self.tries = 0
 
     def send(self, peer: Peer) -> None:
         """Tell the node what it does not know of the session yet, then send the command."""
@@ -35,6 +38,8 @@ class Forward:
             peer.notify("firefly.session", "state", session.id, session.version, session.state())
             seen[peer.name] = session.version
         session.open += 1
+        self.peer = peer
+        self.tries += 1
         request = self.request
         params = (session.id, self.command.id, request.body, request.request_id)
         try:
@@ -45,6 +50,8 @@ class Forward:
 
     def _answered(self, error: CallError | None, body: Any) -> None:
         session = self.session
+        if isinstance(error, Disconnected) and self._send_elsewhere(error):
+            return
         if not session.closed:
             if error is not None:
                 session.fail(self.request, error)
@@ -52,3 +59,17 @@ class Forward:
                 session.reply(self.request, body)
             session.gate.flush_later(session)
         session.forwarded()
+
+    def _send_elsewhere(self, error: Disconnected) -> bool:
+        """Send the command to another node, where it was surely not executed, or may be executed twice."""
+        if (error.sent and not self.command.idempotent) or self.tries >= ATTEMPTS:
+            return False
+        session = self.session
+        other = session.gate.choose(session, session.door.commands.get(self.command.id, self.command))
+        # Those that wait behind it are still to be answered by the lost one: order is worth more than this command.
+        if other is None or other is self.peer or session.open > 1:
+            return False
+        session.open -= 1
+        session.target = other
+        self.send(other)
+        return True

@@ -36,6 +36,7 @@ class NodeSession(Session, Serial):
         "_data_changed",
         "_greeted",
         "_protocol",
+        "buckets",
         "closed",
         "codec",
         "gate",
@@ -54,6 +55,7 @@ class NodeSession(Session, Serial):
         self.uid: Uid | None = None
         self.codec: Codec
         self.closed = False
+        self.buckets: dict[int, tuple[float, float]] | None = None
         self.version = 0
         self.queue: deque[Callable[[], None]] = deque()
         self._address = ""
