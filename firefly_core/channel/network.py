@@ -74,13 +74,13 @@ class SocketTransport:
         self.send: Callable[[Any], int] = sock.send
         self._reader: Any = None
         self._writer: Any = None
-        self._on_readable: Callable[[], None] | None = None
+        self._on_readable: tuple[Any, ...] = ()
 
-    def start(self, on_readable: Callable[[], None]) -> None:
-        self._on_readable = on_readable
+    def start(self, on_readable: Callable[..., Any], *arguments: Any) -> None:
+        self._on_readable = (on_readable, *arguments)
         if self._reader is None:
             self._reader = self._loop.io(self._sock.fileno(), READ)
-        self._reader.start(on_readable)
+        self._reader.start(on_readable, *arguments)
 
     def pause(self) -> None:
         if self._reader is not None:
@@ -88,7 +88,7 @@ class SocketTransport:
 
     def resume(self) -> None:
         if self._reader is not None:
-            self._reader.start(self._on_readable)
+            self._reader.start(*self._on_readable)
 
     def wait_writable(self, callback: Callable[[], None]) -> None:
         if self._writer is None:
@@ -112,7 +112,7 @@ class SocketTransport:
             self._reader.stop()
             self._reader.close()
             self._reader = None
-        self._on_readable = None
+        self._on_readable = ()
         self._sock.close()
 
     def abort(self) -> None:

@@ -1,28 +1,39 @@
 """Pooled greenlets that run what arrived: one for all of a loop turn, as long as no handler blocks.
 
-1. A stream's read callback (in the hub) puts `(receiver, data)` on the ready list.
-2. Before the loop polls again, `_drain` switches to one parked runner, which takes the whole list.
+1. The watcher of a stream that can be read puts the stream on the ready list, without a line of Python.
+2. Before the loop polls again, `_drain` switches to one parked runner, which takes the whole list: each stream reads
+   what is there and hands it to its receiver.
 3. A handler that never blocks costs no spawn and no switch of its own.
-4. When a handler blocks, control comes back to the hub inside that switch. The receiver is told (`on_blocked`), the
-   runner stays with it, and the next runner takes the rest of the list.
-5. A runner that comes back from blocking finishes its receiver's data and parks.
+4. When a handler blocks, control comes back to the hub inside that switch. The job is told (`on_blocked`), the runner
+   stays with it, and the next runner takes the rest of the list.
+5. A runner that comes back from blocking finishes its job and parks.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import Any, Protocol
 
 from gevent import get_hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
-__all__ = ["Receiver", "Runners"]
+__all__ = ["Job", "Receiver", "Runners"]
 
 log = logging.getLogger("firefly.runners")
 MAX_IDLE = 256
 """Parked runners kept for reuse; a parked greenlet holds 6 to 8 KiB."""
+
+
+class Job(Protocol):
+    """What a runner runs."""
+
+    def run(self) -> None:
+        """Do it, on a runner; may block."""
+
+    def on_blocked(self, runner: greenlet) -> None:
+        """Note, in the hub, that `runner` parked inside `run`; must neither block nor raise."""
 
 
 class Receiver(Protocol):
@@ -35,8 +46,24 @@ class Receiver(Protocol):
         """Note, in the hub, that `runner` parked inside `on_data`; must neither block nor raise."""
 
 
+class _Delivery:
+    """Data for a receiver that no stream brings."""
+
+    __slots__ = ("_data", "_receiver")
+
+    def __init__(self, receiver: Receiver, data: bytes) -> None:
+        self._receiver = receiver
+        self._data = data
+
+    def run(self) -> None:
+        self._receiver.on_data(self._data)
+
+    def on_blocked(self, runner: greenlet) -> None:
+        self._receiver.on_blocked(runner)
+
+
 class _Task:
-    """A function to run once, in the shape of a receiver."""
+    """A function to run once."""
 
     __slots__ = ("_arguments", "_function")
 
@@ -44,7 +71,7 @@ class _Task:
         self._function = function
         self._arguments = arguments
 
-    def on_data(self, _data: bytes) -> None:
+    def run(self) -> None:
         self._function(*self._arguments)
 
     def on_blocked(self, runner: greenlet) -> None:
@@ -59,13 +86,14 @@ class Runners:
         self._loop = self._hub.loop
         # gevent's Hub.switch checks for misuse that cannot happen here; the plain switch is 0.4 us cheaper.
         self._to_hub = greenlet.switch.__get__(self._hub)
-        self._ready: deque[tuple[Receiver, bytes]] = deque()
+        self._ready: list[Job] = []
         self.arrived = self._ready.append
-        """Put `(receiver, data)` on the ready list; only from a watcher's callback while the loop polls."""
+        """Put a job on the ready list; only as the callback of a watcher, which runs while the loop polls."""
+        self._batch: Iterator[Job] = iter(())
+        """What this turn's runners have still to take."""
         self._idle: list[greenlet] = []
         self._turn: greenlet | None = None
-        self._current: Receiver | None = None
-        self._budget = 0
+        self._current: Job | None = None
         self._scheduled = False
         self.started = 0
         """Runners made so far: how often a handler blocked while no parked runner was left."""
@@ -74,12 +102,16 @@ class Runners:
 
     def submit(self, receiver: Receiver, data: bytes = b"") -> None:
         """Call `receiver.on_data(data)` on a runner soon, in the order of submission; from anywhere."""
-        self._ready.append((receiver, data))
-        self._schedule()
+        self.put(_Delivery(receiver, data))
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Run `function` on a runner soon; what it raises is logged."""
-        self.submit(_Task(function, arguments))
+        self.put(_Task(function, arguments))
+
+    def put(self, job: Job) -> None:
+        """Run `job` on a runner soon; from anywhere."""
+        self._ready.append(job)
+        self._schedule()
 
     def close(self) -> None:
         """Stop taking from the ready list; parked runners end, blocked ones when their handler returns."""
@@ -103,12 +135,11 @@ class Runners:
         ready = self._ready
         if not ready:
             return
-        self._budget = len(ready)
+        # What handlers submit meanwhile is for the next turn, so nobody starves those that can be read by then.
+        self._batch = batch = iter(tuple(ready))
+        ready.clear()
         idle = self._idle
-        while ready:
-            if self._budget <= 0:
-                self._schedule()
-                return
+        while length_hint(batch):
             if idle:
                 runner = idle.pop()
                 runner.gr_context = None
@@ -122,16 +153,16 @@ class Runners:
                 self._turn = self._current = None
                 if not runner.dead:
                     blocked.on_blocked(runner)
+        if ready:
+            self._schedule()
 
     def _run(self) -> None:
         me = getcurrent()
-        ready = self._ready
         while True:
-            while ready and self._budget > 0:
-                self._budget -= 1
-                self._current, data = ready.popleft()
+            for job in self._batch:
+                self._current = job
                 try:
-                    self._current.on_data(data)
+                    job.run()
                 except GreenletExit:
                     return
                 except BaseException:

@@ -23,8 +23,8 @@ class Transport(Protocol):
     send: Callable[[Any], int]
     """Give bytes and learn how many were taken. BlockingIOError: none now. OSError: broken."""
 
-    def start(self, on_readable: Callable[[], None]) -> None:
-        """Call `on_readable` in the hub whenever `recv` would give something; it must not raise or block."""
+    def start(self, on_readable: Callable[..., Any], *arguments: Any) -> None:
+        """Call `on_readable(*arguments)` in the hub when `recv` would give something; it must not raise or block."""
 
     def pause(self) -> None:
         """Stop calling `on_readable`, until `resume`. Pausing twice is pausing once."""

@@ -26,7 +26,8 @@ class MemoryTransport:
         self._out = outgoing
         self._forget = forget
         self._poll = loop.timer(0.0)
-        self._on_readable: Callable[[], None] | None = None
+        self._on_readable: Callable[..., Any] | None = None
+        self._arguments: tuple[Any, ...] = ()
         self._on_writable: Callable[[], None] | None = None
         self._reading = False
         self._finished = False
@@ -54,9 +55,10 @@ class MemoryTransport:
             self._out.push(taken)
         return len(taken)
 
-    def start(self, on_readable: Callable[[], None]) -> None:
-        """Call `on_readable` while something can be read."""
+    def start(self, on_readable: Callable[..., Any], *arguments: Any) -> None:
+        """Call `on_readable(*arguments)` while something can be read."""
         self._on_readable = on_readable
+        self._arguments = arguments
         self.resume()
 
     def pause(self) -> None:
@@ -124,7 +126,7 @@ class MemoryTransport:
 
     def _dispatch(self) -> None:
         if self._can_read() and self._on_readable is not None:
-            self._on_readable()
+            self._on_readable(*self._arguments)
         if self._can_write() and self._on_writable is not None:
             self._on_writable()
         self._arm()
