@@ -85,7 +85,7 @@ def command(
     `id` is the command's number, its name the function's unless given. `public`: allowed before login. `rate`, as in
     `"5/s"`: how often a session may send it; beyond that it is answered `rate_limited`. `timeout`: seconds until it is
     answered `timeout`; by default the service's. `roles`: the player needs one of them in `session.data["roles"]`, else
-    he is answered `forbidden`. `owner`: a function of `(ctx, request)` that gives whose the thing is; it must be the player's
+    he is answered `forbidden`. `owner`: a function of `(ctx, request)` that gives whose the thing is; it must be his
     uid. `idempotent`: running it twice is harmless, so the gate may send it to another node when one dies.
     """
     return _mark(
