@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.limits import ChannelLimits
 from firefly_core.channel.rpc import RpcChannel
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import CallError
+from firefly_core.errors import CallError, NotAuthorized
 from firefly_core.kernel.roots import RootAddress
 from firefly_core.wire.hello import NONCE_SIZE, Acceptor, Initiator
 
@@ -42,7 +42,7 @@ class Links:
             transport,
             self._kernel.runners,
             self._kernel.deadlines,
-            mesh.dispatch,
+            mesh.dispatch if strangers else self._dispatch_known,
             limits=self._limits,
             on_lost=lost,
             on_ready=ready,
@@ -104,6 +104,14 @@ class Links:
             on_disconnected=disconnected,
             on_refused=refused,
         )
+
+    def _dispatch_known(
+        self, channel: RpcChannel, method: str, params: list[Any], meta: dict[str, Any] | None, request_id: int | None
+    ) -> Any:
+        """Dispatch for peers only: before the hello nothing runs, not even what is open elsewhere."""
+        if channel.peer is None:
+            raise NotAuthorized("say firefly.hello first")
+        return self._kernel.mesh.dispatch(channel, method, params, meta, request_id)
 
     def _nonce(self) -> bytes:
         return self._kernel.random.randbytes(NONCE_SIZE)
