@@ -133,10 +133,10 @@ def test_more_channels_than_allowed_are_closed():
 
 def test_off_loopback_a_root_needs_a_secret_and_is_never_open():
     with pytest.raises(ConfigurationError) as caught:
-        make(host="0.0.0.0")  # noqa: S104
+        make(host="0.0.0.0")
     assert "an open root listens on loopback only" in str(caught.value)
     assert "secret" in str(caught.value)
-    make(host="0.0.0.0", root="", firefly='secret = "sixteen bytes at least"')  # noqa: S104
+    make(host="0.0.0.0", root="", firefly='secret = "sixteen bytes at least"')
 
 
 def test_a_node_must_name_a_root():
