@@ -44,12 +44,14 @@ class Calls:
     """Sends requests and notifications within the channel's bounds, and wakes who waits."""
 
     __slots__ = (
+        "_deadline",
         "_hub",
         "_last_id",
         "_limits",
         "_now",
         "_outbox",
         "_pack",
+        "_timeout",
         "_to_hub",
         "_window",
         "closed",
@@ -71,6 +73,9 @@ class Calls:
         self._now = now
         self._pack = packer().pack
         self._last_id = FIRST_ID
+        # The extra map of the last call: most calls have the timeout of the one before.
+        self._timeout = 0.0
+        self._deadline: dict[str, int] = {}
         # Half of what the peer bears: the deadline, which it knows too, does the rest.
         self._window = CancelWindow(limits.cancels // 2, limits.cancel_window, now)
         self.pending = pending
@@ -153,14 +158,14 @@ class Calls:
             raise Overloaded("the peer is behind: too much waits for it")
         if not 0 < timeout <= MAX_TIMEOUT:
             timeout = self._odd_timeout(timeout)
-        identifier = self._last_id + 1
-        while identifier > MAX_ID or identifier in table:
-            identifier = identifier + 1 if identifier < MAX_ID else FIRST_ID
-        self._last_id = identifier
+        self._last_id = identifier = self._last_id + 1
+        if identifier > MAX_ID or identifier in table:
+            identifier = self._free_id(identifier)
         if self.with_meta:
-            # The method's own `meta` may not lengthen the deadline.
-            milliseconds = int(timeout * 1000) or 1
-            extra = {"deadline": milliseconds} if meta is None else {**meta, "deadline": milliseconds}
+            if timeout != self._timeout:
+                self._timeout = timeout
+                self._deadline = {"deadline": int(timeout * 1000) or 1}
+            extra = self._deadline if meta is None else {**meta, **self._deadline}
             frame = self._pack((REQUEST, identifier, method, params, extra))
         else:
             frame = self._pack((REQUEST, identifier, method, params))
@@ -181,6 +186,13 @@ class Calls:
         if len(method) > MAX_METHOD:
             raise NoSuchMethod(f"a method's name has at most {MAX_METHOD} characters")
         check_breadth(params, frame)
+
+    def _free_id(self, identifier: int) -> int:
+        """Begin again after the last id, and pass over those in use."""
+        while identifier > MAX_ID or identifier in self.pending.table:
+            identifier = identifier + 1 if identifier < MAX_ID else FIRST_ID
+        self._last_id = identifier
+        return identifier
 
     def _odd_timeout(self, timeout: float) -> float:
         if math.isnan(timeout):

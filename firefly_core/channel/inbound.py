@@ -46,6 +46,7 @@ class Inbound:
         "_owner",
         "_pending",
         "_runners",
+        "_running",
         "_unfinished",
         "_window",
         "dropped",
@@ -57,6 +58,7 @@ class Inbound:
         self, channel: RpcChannel, runners: Runners, dispatch: Dispatch, pending: PendingCalls, caps: Caps
     ) -> None:
         self._channel = channel
+        self._running = channel.running
         self._runners = runners
         self._dispatch = dispatch
         self._pending = pending
@@ -121,7 +123,7 @@ class Inbound:
                 identifier = None
                 _, method, _, meta = message
             counted = method not in self._limits.uncounted
-            self._channel.running.park(runner, identifier, self._channel.expires(meta), counted)
+            self._running.park(runner, identifier, self._channel.expires(meta), counted)
         if self._owner is runner:
             self._owner = None
             self._unfinished = True
@@ -164,12 +166,16 @@ class Inbound:
         """Run a request and answer it; False when this runner no longer owns the loop."""
         _, identifier, method, params, meta = message
         channel = self._channel
-        control = self._controls.get(method)
-        if control is not None:
-            control(identifier, params)
+        if method in self._controls:
+            self._controls[method](identifier, params)
             return self._owner is me
         self.requests += 1
-        if not self._admit(identifier, method, meta):
+        running = self._running
+        if (running.by_id or running.count or channel.outbox.full) and not self._admit(identifier, method):
+            return True
+        if meta is not None and "deadline" in meta and self.heard + meta["deadline"] * 0.001 <= self._now():
+            error = DeadlineExceeded("the deadline had passed when the request was read")
+            channel.respond_error(identifier, error, started=False)
             return True
         self._current = message
         try:
@@ -179,7 +185,11 @@ class Inbound:
             mine = self._come_back(me)
             channel.respond_error(identifier, error, method=method, meta=meta)
             return mine
-        mine = self._come_back(me)
+        if self._owner is me:
+            self._current = None
+            mine = True
+        else:
+            mine = self._come_back(me)
         if result.__class__ is not Later:
             channel.respond(identifier, None, result)
         return mine
@@ -191,7 +201,7 @@ class Inbound:
         if control is not None:
             control(None, params)
             return self._owner is me
-        if self._channel.running.count >= self._limits.inflight and method not in self._limits.uncounted:
+        if self._running.count >= self._limits.inflight and method not in self._limits.uncounted:
             self.dropped += 1
             return True
         self._current = message
@@ -208,24 +218,21 @@ class Inbound:
         if self._owner is me:
             self._current = None
             return True
-        self._channel.running.leave(me)
+        self._running.leave(me)
         return False
 
-    def _admit(self, identifier: int, method: str, meta: dict[str, Any] | None) -> bool:
-        """Whether a request may start; it is answered where not."""
-        channel = self._channel
-        running = channel.running
-        if running.by_id and identifier in running.by_id:
+    def _admit(self, identifier: int, method: str) -> bool:
+        """Whether a request may start while others run; it is answered where not."""
+        running = self._running
+        if identifier in running.by_id:
             raise ProtocolError("duplicate_id", "a request has the id of one that is not answered yet")
         if running.count >= self._limits.inflight and method not in self._limits.uncounted:
-            error: Exception = Overloaded(f"{running.count} handlers run for this channel")
-        elif channel.outbox.full:
+            error = Overloaded(f"{running.count} handlers run for this channel")
+        elif self._channel.outbox.full:
             error = Overloaded("the answers to this channel are not being read")
-        elif meta is not None and "deadline" in meta and channel.expires(meta) <= self._now():
-            error = DeadlineExceeded("the deadline had passed when the request was read")
         else:
             return True
-        channel.respond_error(identifier, error, started=False)
+        self._channel.respond_error(identifier, error, started=False)
         return False
 
     # ---------------------------------------------------------------------------------------- reserved methods
@@ -238,7 +245,7 @@ class Inbound:
             raise ProtocolError("cancel_flood", "too many cancels")
         if len(params) != 1 or type(params[0]) is not int:
             raise ProtocolError("bad_cancel", "a cancel names one request")
-        self._channel.running.cancel(params[0], "the caller has given up")
+        self._running.cancel(params[0], "the caller has given up")
         self._channel.respond(identifier, None, None)
 
     def _on_tainted(self, identifier: int | None, _params: list[Any]) -> None:

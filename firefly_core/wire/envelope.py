@@ -91,6 +91,25 @@ def check_breadth(value: Any, frame: bytes) -> None:
         level = inner
 
 
+def _key_check(caps: Caps, tainted: list[Any]) -> Callable[[dict[Any, Any]], dict[Any, Any]]:
+    """Give what looks at the keys of each map: a stranger's wrong key is an error, a peer's is noted in `tainted`."""
+
+    def check(entries: dict[Any, Any]) -> dict[Any, Any]:
+        for key in entries:
+            if type(key) is not str and type(key) is not int:
+                tainted.append(key)
+                break
+        return entries
+
+    def check_plain(entries: dict[Any, Any]) -> dict[Any, Any]:
+        for key in entries:
+            if type(key) is not str:
+                raise ValueError("a map's keys are strings")
+        return entries
+
+    return check_plain if caps.plain else check
+
+
 def _unpacker(caps: Caps, check_keys: Callable[[dict[Any, Any]], dict[Any, Any]]) -> Any:
     return msgpack.Unpacker(
         raw=False,
@@ -137,10 +156,10 @@ class Decoder:
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
-        self._unpacker = _unpacker(caps, self._check_keys)
+        self._tainted: list[Any] = []
+        self._unpacker = _unpacker(caps, _key_check(caps, self._tainted))
         self._fed = 0
         self._start = 0
-        self._tainted = False
 
     @property
     def partial(self) -> int:
@@ -159,7 +178,7 @@ class Decoder:
         """Apply other caps from the next message on."""
         rest = self._unpacker.read_bytes(self._fed - self._start)
         self._caps = caps
-        self._unpacker = _unpacker(caps, self._check_keys)
+        self._unpacker = _unpacker(caps, _key_check(caps, self._tainted))
         self._fed = self._start = 0
         self.feed(rest)
 
@@ -171,7 +190,7 @@ class Decoder:
         """
         while True:
             unpacker = self._unpacker
-            start, longest, tell = self._start, self._caps.frame, unpacker.tell
+            start, longest, tell, tainted = self._start, self._caps.frame, unpacker.tell, self._tainted
             try:
                 for message in unpacker:
                     # The decoder consumes a frame as it comes: only here is it known where one ends.
@@ -179,7 +198,7 @@ class Decoder:
                     if position - start > longest:
                         raise self._too_long()
                     self._start = start = position
-                    if self._tainted:
+                    if tainted:
                         self._replace(message)
                     # The shapes, most frequent first, in one place: this runs for each message of each channel.
                     kind = message[0] if type(message) is list and message else None
@@ -205,20 +224,12 @@ class Decoder:
     def _too_long(self) -> ProtocolError:
         return ProtocolError("too_long", f"a frame has over {self._caps.frame} bytes")
 
-    def _check_keys(self, entries: dict[Any, Any]) -> dict[Any, Any]:
-        for key in entries:
-            if type(key) is not str and (type(key) is not int or self._caps.plain):
-                if self._caps.plain:
-                    raise ValueError("a map's keys are strings")
-                self._tainted = True
-        return entries
-
     def _replace(self, message: Any) -> None:
         """Make an answer possible to a message whose maps have keys of other types.
 
         Such a value comes from a mistake in a handler, and must not cost everybody else the channel.
         """
-        self._tainted = False
+        self._tainted.clear()
         if type(message) is list and message[:1] == [REQUEST] and len(message) >= 4:
             message[2:] = [TAINTED, []]
         elif type(message) is list and message[:1] == [NOTIFY]:
@@ -229,28 +240,38 @@ class Decoder:
     def _check_request(self, message: list[Any]) -> None:
         if len(message) == 4:
             message.append(None)
-        elif len(message) != 5 or type(message[4]) is not dict or self._caps.plain:
-            raise ProtocolError("bad_shape", "not a MessagePack-RPC request")
-        elif type(message[4].get("deadline", 0)) is not int:
-            raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
-        identifier = message[1]
+        elif len(message) != 5:
+            raise ProtocolError("bad_shape", "a request has four or five elements")
+        _, identifier, method, params, extra = message
         if type(identifier) is not int or not 0 <= identifier <= MAX_ID:
             raise ProtocolError("bad_id", "a request's id is an unsigned 32-bit integer")
-        self._check_call(message[2], message[3])
+        if type(method) is not str or type(params) is not list or len(method) > MAX_METHOD:
+            raise self._bad_call(method)
+        if self._caps.plain or (extra is not None and type(extra) is not dict):
+            self._check_plain(params, extra)
+        elif extra is not None and type(extra.get("deadline", 0)) is not int:
+            raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
 
     def _check_notification(self, message: list[Any]) -> None:
         if len(message) == 3:
             message.append(None)
-        elif len(message) != 4 or type(message[3]) is not dict or self._caps.plain:
-            raise ProtocolError("bad_shape", "not a MessagePack-RPC notification")
-        elif type(message[3].get("deadline", 0)) is not int:
+        elif len(message) != 4:
+            raise ProtocolError("bad_shape", "a notification has three or four elements")
+        _, method, params, extra = message
+        if type(method) is not str or type(params) is not list or len(method) > MAX_METHOD:
+            raise self._bad_call(method)
+        if self._caps.plain or (extra is not None and type(extra) is not dict):
+            self._check_plain(params, extra)
+        elif extra is not None and type(extra.get("deadline", 0)) is not int:
             raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
-        self._check_call(message[1], message[2])
 
-    def _check_call(self, method: Any, params: Any) -> None:
-        if type(method) is not str or type(params) is not list:
-            raise ProtocolError("bad_shape", "a method is a string and its params an array")
-        if len(method) > MAX_METHOD:
-            raise ProtocolError("bad_method", f"a method's name has over {MAX_METHOD} characters")
-        if self._caps.plain and _too_deep(params, self._caps.depth):
+    def _bad_call(self, method: Any) -> ProtocolError:
+        if type(method) is str and len(method) > MAX_METHOD:
+            return ProtocolError("bad_method", f"a method's name has over {MAX_METHOD} characters")
+        return ProtocolError("bad_shape", "a method is a string and its params an array")
+
+    def _check_plain(self, params: list[Any], extra: Any) -> None:
+        if extra is not None:
+            raise ProtocolError("bad_shape", "the extra element is a map, which only a peer sends")
+        if _too_deep(params, self._caps.depth):
             raise ProtocolError("too_deep", f"params nest deeper than {self._caps.depth}")
