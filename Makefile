@@ -40,8 +40,9 @@ promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python -m benchmarks.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
-docs: $(STAMP) ## Make docs/config.md again from the services' own declarations
+docs: $(STAMP) ## Make docs/config.md anew from what services and protocols declare
 	@$(BIN)/python -m firefly_core.kernel.config_page docs/config.md
+	@$(BIN)/python -m firefly_core.kernel.hooks_page docs/hooks.md
 
 clean: ## Remove what the targets made; var/ (the players' data) stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info

@@ -8,6 +8,7 @@ from typing import Any
 
 from firefly_core.kernel.config import (
     Misfit,
+    Rate,
     Rule,
     Site,
     boolean,
@@ -21,6 +22,7 @@ from firefly_core.kernel.config import (
     nearest,
     optional,
     path,
+    rate,
     secret,
     server,
     text,
@@ -63,6 +65,11 @@ class FireflyConfig:
         optional(path()), "a file of mode 0600 that holds the secret, instead of `secret`", default=None
     )
     var: Path = key(path(), "the folder for what Firefly keeps between starts", default="var")
+    give_up: Rate | None = key(
+        rate(),
+        "so many failures of a process in so long, and firefly-run starts it no more; off: never",
+        default="5/min",
+    )
 
 
 class _Replicas(Rule):

@@ -182,7 +182,7 @@ def test_unknown_section_key_and_service_are_given_the_nearest(game):
     text = '[firefly]\nplugins = ["kit"]\nnam = "x"\n[servers.gate]\nreplcas = 2\n[servers.gate.dor]\n[server.world]\n'
     assert problems_of(game(text)) == [
         ":3: firefly.nam: got an unknown key; needs one of: name, plugins, directory, log, log_level, drain_timeout, "
-        'secret, secret_file, var; did you mean "name"?',
+        'secret, secret_file, var, give_up; did you mean "name"?',
         ":5: servers.gate.replcas: got an unknown key; needs one of: replicas, handlers, critical, reload, stable; "
         'or a service\'s table; did you mean "replicas"?',
         ":6: servers.gate.dor: got an unknown service; needs a service that a plugin offers (door, mesh, store); "

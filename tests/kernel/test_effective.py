@@ -20,6 +20,7 @@ def test_every_key_has_its_value_or_its_default(game):
             "log_level": "info",
             "drain_timeout": 15.0,
             "var": "var",
+            "give_up": "5/min",
         },
         "servers": {
             "gate": {

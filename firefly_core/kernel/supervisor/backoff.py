@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 __all__ = ["Backoff", "Restarts"]
 
+REMEMBERED = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Restarts:
@@ -20,8 +22,8 @@ class Restarts:
     """The share of a delay by which it may be shorter or longer."""
     healthy: float = 60.0
     """A server that was ready for so long has earned the first delay again."""
-    failures: int = 5
-    """So many failures within `window`: the server is given up."""
+    failures: int | None = 5
+    """So many failures within `window`: the server is given up; None: never."""
     window: float = 60.0
 
 
@@ -31,7 +33,7 @@ class Backoff:
     def __init__(self, policy: Restarts, source: random.Random) -> None:
         self._policy = policy
         self._random = source
-        self._failures: deque[float] = deque(maxlen=policy.failures)
+        self._failures: deque[float] = deque(maxlen=policy.failures or REMEMBERED)
         self._delay = policy.first
 
     @property
@@ -47,7 +49,7 @@ class Backoff:
         while self._failures and now - self._failures[0] > policy.window:
             self._failures.popleft()
         self._failures.append(now)
-        if len(self._failures) >= policy.failures:
+        if policy.failures is not None and len(self._failures) >= policy.failures:
             return None
         delay = self._delay * self._random.uniform(1 - policy.jitter, 1 + policy.jitter)
         self._delay = min(self._delay * policy.factor, policy.longest)

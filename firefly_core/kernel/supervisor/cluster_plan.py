@@ -22,6 +22,7 @@ PAGES = ("http", "https")
 
 def plan_of(cluster: Cluster) -> Plan:
     """Give the plan of a configuration."""
+    give_up = cluster.firefly.give_up
     servers = tuple(_server(found, cluster) for found in cluster.servers.values())
     return Plan(
         name=cluster.name,
@@ -31,6 +32,8 @@ def plan_of(cluster: Cluster) -> Plan:
         source=cluster.document.text,
         json_log=cluster.firefly.log == "json",
         drain_timeout=cluster.firefly.drain_timeout,
+        failures=None if give_up is None else max(1, round(give_up.count)),
+        window=60.0 if give_up is None else give_up.seconds,
         secret=cluster.firefly.secret is not None,
         pages=tuple(_page(address) for found in servers for address in found.own if _is_page(address)),
         warnings=cluster.warnings,

@@ -57,6 +57,9 @@ class Plan:
     source: str = ""
     json_log: bool = False
     drain_timeout: float = 15.0
+    failures: int | None = None
+    """So many failures of a process within `window` seconds: it is given up; None: never."""
+    window: float = 60.0
     secret: bool = False
     """Whether the file or the environment has a secret; otherwise the supervisor makes one."""
     pages: tuple[str, ...] = ()

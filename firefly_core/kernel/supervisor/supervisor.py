@@ -51,7 +51,7 @@ class Commands:
 
 
 class Supervisor:
-    """Runs once; `patience` counts from its own start, and by default takes the time to drain from the plan."""
+    """Runs once; `restarts` and `patience` come from the plan unless given."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Supervisor:
     ) -> None:
         self._commands = commands
         self._log = log
-        self._restarts = restarts or Restarts()
+        self._restarts = restarts
         self._patience = patience
         self._slow = slow
         self._loop = Loop()
@@ -130,7 +130,7 @@ class Supervisor:
             listeners=self._listeners,
             epochs=Epochs(Path(plan.var) / "epochs"),
             command=self._commands.server,
-            restarts=self._restarts,
+            restarts=self._restarts or Restarts(failures=plan.failures, window=plan.window),
             secret=None if plan.secret else secrets.token_bytes(32),
             slow=self._slow,
         )

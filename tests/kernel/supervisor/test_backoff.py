@@ -52,3 +52,9 @@ def test_reset_forgets_every_failure():
     backoff.reset()
     assert backoff.failures == 0
     assert backoff.fail(5, None) == 0.5
+
+
+def test_without_a_limit_it_never_gives_up_and_remembers_no_more_than_it_must():
+    backoff = Backoff(Restarts(failures=None), Middle())
+    assert all(backoff.fail(now * 0.001, None) is not None for now in range(10_000))
+    assert backoff.failures == 100

@@ -79,3 +79,13 @@ def test_a_configured_secret_is_known_to_be_there_and_is_nowhere_in_the_plan(tmp
     plan = plan_of(load(path, environ={"SECRET": "a-canary-in-the-coal-mine"}))
     assert plan.secret
     assert b"canary" not in plan.encode()
+
+
+def test_when_a_process_is_given_up_is_said_in_the_file(tmp_path):
+    def limits(value):
+        plan = made(tmp_path, FILE.replace('log = "json"', f"give_up = {value}"))
+        return plan.failures, plan.window
+
+    assert (made(tmp_path).failures, made(tmp_path).window) == (5, 60.0)
+    assert limits('"20/10min"') == (20, 600.0)
+    assert limits('"off"') == (None, 60.0)
