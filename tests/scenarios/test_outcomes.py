@@ -7,11 +7,11 @@ from benchmarks.scenarios.outcomes import crossed, outcomes
 
 @pytest.fixture(scope="module")
 def under_chaos():
-    return outcomes(3_000)
+    return outcomes(4_000, every=(0.05, 0.2))
 
 
 def test_every_call_ends_once_whatever_happens_to_the_link(under_chaos):
-    assert under_chaos.ended.total() == under_chaos.calls == 3_000
+    assert under_chaos.ended.total() == under_chaos.calls == 4_000
     assert under_chaos.pending == 0
     assert under_chaos.late == 0
 
@@ -26,7 +26,7 @@ def test_no_call_is_executed_twice(under_chaos):
 
 
 def test_what_was_not_sent_is_not_executed(under_chaos):
-    assert len(under_chaos.unsent) > 100
+    assert len(under_chaos.unsent) > 20
     assert under_chaos.lies == 0
 
 
