@@ -248,22 +248,22 @@ class WebSocketLayer:
         final, opcode = bool(first & FINAL), first & 0x0F
         length = second & 0x7F
         judge(first, second, self._fragments is not None)
-        begin = start + 2 + (0 if length < 126 else 2 if length == 126 else 8) + 4
-        if len(data) < begin:
-            self._need = begin - start
-            if len(data) < begin - 4:
-                return 0
+        mask = start + 2 + (0 if length <= SHORT else 2 if length == 126 else 8)
+        if len(data) < mask:
+            self._need = mask - start
+            return 0
         if length > SHORT:
-            length = int.from_bytes(data[start + 2 : begin - 4], "big")
+            length = int.from_bytes(data[start + 2 : mask], "big")
             if length >> 63:
                 raise Fault(FAULT, "bad_length")
         if opcode < CONTROL and length + len(self._fragments or b"") > self.limits.max_frame:
             raise Fault(TOO_BIG, "too_long")
+        begin = mask + 4
         end = begin + length
         if len(data) < end:
             self._need = end - start
             return 0
-        payload = apply_mask(data[begin:end], data[begin - 4 : begin])
+        payload = apply_mask(data[begin:end], data[mask:begin])
         if opcode >= CONTROL:
             self._take_control(opcode, payload)
         else:

@@ -274,6 +274,15 @@ def test_a_client_that_announces_the_longest_frame_and_stops_costs_nothing_yet()
     assert sys.getsizeof(ours._tail) < 200
 
 
+def test_a_fault_in_a_header_is_found_at_the_same_byte_however_it_is_cut():
+    for header in (b"\x81\xff" + b"\xff" * 8, b"\x82\xfe\xff\xff", b"\x82\xff" + bytes(4) + b"\x00\x10\x00\x00"):
+        for offset in range(len(header)):
+            ours = layer(1024)
+            assert ours.receive(header[:offset]) == []
+            with pytest.raises(ProtocolError):
+                ours.receive(header[offset:])
+
+
 def test_messages_before_a_fault_are_given_first_and_can_be_answered():
     client, ours = opened()
     assert ours.receive(text("a") + binary(b"b") + b"\xff\xff") == [b"a", b"b"]
