@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 
 import attrs
 import gevent
-from firefly_dbcache.database import Refused
-from firefly_dbcache.dead_letters import DeadLetters
-from firefly_dbcache.overlay import Change, Overlay, Place
-from firefly_dbcache.storage import Storage
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from firefly_core.errors import StorageUnavailable
+from firefly_dbcache.database import Refused
+from firefly_dbcache.dead_letters import DeadLetters
+from firefly_dbcache.overlay import Change, Overlay, Place
+from firefly_dbcache.storage import Storage
 
 __all__ = ["Flusher"]
 
@@ -234,7 +234,7 @@ class Flusher:
         done = self.flush(timeout)
         self._stopping = True
         self._wake.set()
-        self._greenlet.join(timeout=LAST_DELAY + timeout)
+        self._greenlet.join(timeout=LAST_DELAY + timeout if timeout else 0.1)
         self._greenlet.kill()
         self._greenlet = None
         return done and not len(self._overlay)

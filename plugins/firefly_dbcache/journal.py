@@ -21,14 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+
+from firefly_core.errors import Overloaded
 from firefly_dbcache.checkpoint import DRAFT, Checkpoint, Part
 from firefly_dbcache.disk import Disk
 from firefly_dbcache.folder import Folder
 from firefly_dbcache.record import encode
 from firefly_dbcache.replay import Replay
 from firefly_dbcache.segment import Shapes, encode_header, path_of
-
-from firefly_core.errors import Overloaded
 
 __all__ = ["Journal", "Limits", "State"]
 
@@ -62,6 +62,7 @@ class Journal:
         shapes: Shapes,
         disk: Disk,
         now: Callable[[], float],
+        at: Callable[[str], None],
         log: logging.Logger,
     ) -> None:
         self.folder = folder
@@ -79,6 +80,7 @@ class Journal:
         self._shapes = shapes
         self._disk = disk
         self._now = now
+        self._at = at
         self._log = log
         self._parts: deque[Part] = deque()
         self._dead: list[int] = []
@@ -191,6 +193,7 @@ class Journal:
         salt = secrets.randbits(32)
         header = encode_header(self._number + 1, self.last + 1, self._now(), salt, self._shapes, checkpoint=False)
         descriptor = self._disk.create(path)
+        self._at("rotation")
         try:
             if self._write(descriptor, header) != len(header):
                 raise OSError(errno.ENOSPC, "the disk took a part of a segment's header")

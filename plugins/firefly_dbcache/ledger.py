@@ -13,9 +13,9 @@ from typing import Any
 
 import attrs
 import peewee
-from firefly_dbcache.database import Database
 
 from firefly_core.errors import ConfigurationError, StorageError
+from firefly_dbcache.database import Database
 
 __all__ = ["Fenced", "Ledger", "Ownership", "ledger_models"]
 
@@ -158,6 +158,15 @@ class Ledger:
                 known = SequenceRow.select().where(SequenceRow.name == name).bind(database)
                 if not list(known):
                     SequenceRow.insert(name=name, last=last).execute(database)
+
+    def note_version(self, version: int) -> None:
+        """Keep the version with which this owner begins."""
+
+        def work(database: Any) -> None:
+            self.check(database)
+            self.note(database, version, {})
+
+        self._database.transaction(work)
 
     def sequence(self, database: Any, name: str) -> int:
         """Give the highest automatic key that a table ever had, as far as it was noted."""

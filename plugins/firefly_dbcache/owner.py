@@ -41,7 +41,7 @@ from firefly_dbcache.writer import Writer
 
 __all__ = ["Owner"]
 
-JUMP = 1_000_000
+JUMP = 2**26
 """Versions left out at a start, so that one which an unclean stop lost is never given to another state of its row."""
 VALUE_LIMIT = 1_000_000
 
@@ -101,7 +101,7 @@ class Owner:
         self.folder = Folder(path, self._disk)
         self.database = connect(config)
         self.ledger = Ledger(self.database, "", f"{socket.gethostname()}:{path}")
-        self.storage = Storage(self.database, tables, self.ledger)
+        self.storage = Storage(self.database, tables, self.ledger, self._at)
         self.schema = Schema(self.database, tables)
         self.memory = Memory(tables, config.memory)
         self.overlay = Overlay(clock.monotonic)
@@ -111,7 +111,7 @@ class Owner:
         self._pool = ThreadPool(1)
         limits = Limits(config.segment, config.journal_cap, config.slack)
         shapes = [(table.name, list(table.names)) for table in tables]
-        self.journal = Journal(self.folder, limits, shapes, self._disk, clock.time, self.log)
+        self.journal = Journal(self.folder, limits, shapes, self._disk, clock.time, self._at, self.log)
         self.sync = GroupSync(self.journal, self._disk, self._pool, config.sync_interval, self.log)
         self.letters = DeadLetters(self.folder.dead, self._disk, config.dead_letters, self.log)
         self.flusher = self._make_flusher()
@@ -199,6 +199,7 @@ class Owner:
         if ownership.fresh:
             versions += [version for _, version in highest.values()]
         self.writer.version = max(versions) + JUMP
+        self.ledger.note_version(self.writer.version)
         for table, (key, _) in highest.items():
             self._next_keys[table] = max(key, recovery.highest.get(table, 0)) + 1
         self._open_second_level(note)
@@ -231,7 +232,7 @@ class Owner:
         self.writer.refusing = "stopping"
         while self.writer.undecided:
             self.writer.undecided[0].done.wait()
-        done = self.flusher.stop(timeout)
+        done = self.flusher.stop(0.0 if self.fatal is not None else timeout)
         self.upkeep.stop()
         self.sync.stop()
         self.journal.advance(self._flushed_up_to())

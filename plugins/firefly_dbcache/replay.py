@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-from firefly_dbcache.record import Damage, Record
-from firefly_dbcache.segment import Flaw, Segment, list_segments
 
 from firefly_core.errors import StorageError
+from firefly_dbcache.record import Damage, Record
+from firefly_dbcache.segment import Flaw, Segment, list_segments
 
 __all__ = ["CorruptJournal", "Replay", "Torn"]
 
@@ -80,11 +80,12 @@ class Replay:
                 expected = min(segment.first, self.cursor + 1)
             if segment.first != expected:
                 self._damaged(segment, 0, f"records {expected} to {segment.first - 1} are missing")
+            expected = segment.first
             for record in self._segment(place, segment):
                 if record.sequence > self.cursor:
                     yield segment, record.sequence, record.body
-                self.last = max(self.last, record.sequence)
-            expected = self.last + 1 if self.last >= segment.first else segment.first
+                expected = record.sequence + 1
+            self.last = max(self.last, expected - 1)
 
     def _checkpoint(self, segment: Segment) -> Iterator[tuple[Segment, int, memoryview]]:
         """Give a checkpoint's rows as of the sequence before it; it was renamed when whole, so it has no torn tail."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import peewee
+from peewee import sort_models  # type: ignore[attr-defined]
+
 from firefly_dbcache.column import Column
 from firefly_dbcache.database import Database
 from firefly_dbcache.found_columns import Found, found_columns
 from firefly_dbcache.ledger import ledger_models
 from firefly_dbcache.table import Table
-from peewee import sort_models  # type: ignore[attr-defined]
 
 __all__ = ["Schema"]
 
@@ -42,7 +43,7 @@ class Schema:
 
     def create_ledger(self) -> None:
         """Create the db-cache's own tables where they are missing."""
-        self._database.run(lambda database: self._create(database, ledger_models()))
+        self._database.transaction(lambda database: self._create(database, ledger_models()))
 
     def create_missing(self) -> list[str]:
         """Create the models' tables that are missing; gives their names."""
@@ -53,7 +54,7 @@ class Schema:
             self._create(database, sort_models([table.model for table in missing]))
             return [table.name for table in missing]
 
-        return self._database.run(work)
+        return self._database.transaction(work)
 
     def missing(self) -> list[str]:
         """Give the names of the tables that do not exist."""

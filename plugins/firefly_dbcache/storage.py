@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import peewee
+from peewee import sort_models  # type: ignore[attr-defined]
+
 from firefly_dbcache.database import Database
 from firefly_dbcache.ledger import Ledger
 from firefly_dbcache.overlay import Change
 from firefly_dbcache.table import Key, Row, Table
-from peewee import sort_models  # type: ignore[attr-defined]
 
 __all__ = ["Storage"]
 
@@ -34,8 +35,9 @@ class _Statements:
 class Storage:
     """The tables of one database. Raises what `Database.run` raises; `flush` also raises Fenced."""
 
-    def __init__(self, database: Database, tables: Sequence[Table], ledger: Ledger) -> None:
+    def __init__(self, database: Database, tables: Sequence[Table], ledger: Ledger, at: Callable[[str], None]) -> None:
         self.database = database
+        self._at = at
         self.ledger = ledger
         order = sort_models([table.model for table in tables])
         self._order = {model: place for place, model in enumerate(order)}
@@ -121,6 +123,7 @@ class Storage:
             self.ledger.check(database)
             for table, many in upserts.items():
                 self._upsert(database, table, many, rows[table])
+            self._at("mid_batch")
             for table, many in deletes.items():
                 self._delete(database, table, many, int(now))
             self.ledger.note(database, max(change.ver for change in changes), sequences)

@@ -57,6 +57,8 @@ class Table:
             raise TypeError(f"{model.__name__}.{self.key.name}: a key is an integer, a CharField or a UUID")
         self.key_class: type | None = None if self.key.load else (int if self.key.high is not None else str)
         self.automatic = self.key.automatic
+        if self.automatic and not self.stored:
+            raise TypeError(f"{model.__name__} lives in the cache only, so it needs a key that is not automatic")
         self.indexes = self._indexes(model)
         self.unique = tuple(index for index in self.indexes if index.unique)
         self.shape = hashlib.sha256(self._signature().encode()).hexdigest()[:12]
