@@ -103,17 +103,17 @@ def firefly_stopping(kernel: Kernel) -> None:
 
 
 @hookspec
-def firefly_session_opened(session: Session) -> None:
-    """A client has connected to this gate."""
+def firefly_session_opened(kernel: Kernel, session: Session) -> None:
+    """A client has connected to a gate of this server."""
 
 
 @hookspec
-def firefly_session_closed(session: Session, reason: str) -> None:
-    """A client's session at this gate has ended."""
+def firefly_session_closed(kernel: Kernel, session: Session, reason: str) -> None:
+    """A client's session at a gate of this server has ended."""
 
 
 @hookspec
-def firefly_channel_changed(peer: Peer, connected: bool) -> None:
+def firefly_channel_changed(kernel: Kernel, peer: Peer, connected: bool) -> None:
     """A channel to another server was made or lost."""
 
 

@@ -106,7 +106,7 @@ class Mesh:
         if self._open:
             peer.notify("firefly.announce", self._offer())
         self._changed(peer, True)
-        self._kernel.plugins.notify("firefly_channel_changed", peer=peer, connected=True)
+        self._kernel.plugins.notify("firefly_channel_changed", kernel=self._kernel, peer=peer, connected=True)
         return peer
 
     def lost(self, channel: RpcChannel) -> None:
@@ -118,7 +118,7 @@ class Mesh:
         # What it offered stays known: its commands are unavailable meanwhile, not unknown.
         peer.announced = False
         self._changed(peer, False)
-        self._kernel.plugins.notify("firefly_channel_changed", peer=peer, connected=False)
+        self._kernel.plugins.notify("firefly_channel_changed", kernel=self._kernel, peer=peer, connected=False)
 
     def announce(self, *, draining: bool = False) -> None:
         """Tell every peer, now and whenever one connects, what this server takes."""

@@ -151,7 +151,7 @@ class Gate(Service):
         self.kernel.runners.run(self._welcome, session)
 
     def _welcome(self, session: ClientSession) -> None:
-        self.kernel.plugins.notify("firefly_session_opened", session=session)
+        self.kernel.plugins.notify("firefly_session_opened", kernel=self.kernel, session=session)
         self.kernel.run_on("connect", lambda handler: Context(self.kernel, handler, session))
 
     def left(self, session: ClientSession, reason: str) -> None:
@@ -171,7 +171,7 @@ class Gate(Service):
             return
         self.nodes.closed(session, reason)
         self.kernel.run_on("disconnect", lambda handler: Context(self.kernel, handler, session))
-        self.kernel.plugins.notify("firefly_session_closed", session=session, reason=reason)
+        self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
 
     def bind(self, session: ClientSession, uid: Uid) -> None:
         """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.
