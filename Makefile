@@ -38,7 +38,7 @@ promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 	@$(BIN)/python -m benchmarks.promises $(if $(ROW),$(call quote,$(ROW))) $(ARGS)
 
 fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
-	@$(BIN)/python -m benchmarks.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
 
 docs: $(STAMP) ## Make docs/config.md anew from what services and protocols declare
 	@$(BIN)/python -m firefly_core.kernel.config_page docs/config.md
