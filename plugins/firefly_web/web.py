@@ -15,9 +15,9 @@ from firefly_web.config import WebConfig
 from firefly_web.routes import Route, collect_routes
 
 if TYPE_CHECKING:
+    from firefly_core.channel.http_server import HttpServer
     from firefly_core.kernel.cluster import Cluster
     from firefly_core.kernel.kernel import Kernel
-    from firefly_web.http_server import HttpServer
 
 __all__ = ["Web"]
 
@@ -60,8 +60,8 @@ class Web(Service):
 
     def start(self) -> None:
         """Listen; raises ConfigurationError when an address cannot be had."""
+        from firefly_core.channel.http_server import HttpLimits, HttpServer
         from firefly_web.application import make_application
-        from firefly_web.http_server import HttpLimits, HttpServer
 
         config = self.config
         routes = collect_routes(import_modules(config.routes))
