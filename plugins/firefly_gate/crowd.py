@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Uid
+from firefly_gate.websocket import frame
 
 if TYPE_CHECKING:
     from firefly_gate.client import ClientSession
@@ -107,4 +108,5 @@ class Crowd:
 def _frames(session: ClientSession, parcel: Parcel) -> tuple[bytes, bytes]:
     """Give a push for a session's door, without the WebSocket's framing and with it."""
     plain = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
-    return plain, plain if session.layer is None else session.layer.wrap(plain, session.wire.text)
+    # Not by the layer: this session's may be closing while the others' are open.
+    return plain, plain if session.layer is None else frame(plain, session.wire.text)
