@@ -27,7 +27,7 @@ from firefly_core.channel.runners import Runners
 from firefly_core.channel.transport import Network
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cluster import Cluster
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.directory import Directory
 from firefly_core.kernel.groups import Groups
 from firefly_core.kernel.handlers import Handler, HandlerTable, collect
@@ -160,7 +160,7 @@ class Kernel:
     def run_on(self, moment: str, context: Callable[[Handler], Context] | None = None) -> None:
         """Run the handlers of a moment (`connect`, `login`, `disconnect`, `stop`); one that fails is logged."""
         for handler in self.handlers.on.get(moment, ()):
-            made = context(handler) if context is not None else Context(self, handler)
+            made = context(handler) if context is not None else HandlerContext(self, handler)
             try:
                 self.callable(handler)(made)
             except gevent.GreenletExit:
@@ -175,7 +175,7 @@ class Kernel:
     def _run_on_start(self) -> None:
         states = []
         for handler in self.handlers.on.get("start", ()):
-            state = self.callable(handler)(Context(self, handler))
+            state = self.callable(handler)(HandlerContext(self, handler))
             if state is not None:
                 states.append((handler, state))
         if len(states) > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from firefly_core.errors import PayloadError
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.handlers import Handler
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run_remote(
         raise PayloadError(f"{handler.name} takes {needs} arguments, got {count}")
     arguments = [_convert(index, value, handler) for index, value in enumerate(params)]
     function: Callable[..., Any] = kernel.callable(handler)
-    return plain(function(Context(kernel, handler, None, deadline, trace), *arguments))
+    return plain(function(HandlerContext(kernel, handler, None, deadline, trace), *arguments))
 
 
 def _convert(index: int, value: Any, handler: Handler) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gevent
 from cronsim import CronSim
 
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.handlers import Handler
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Timers:
             self._run(handler)
 
     def _run(self, handler: Handler) -> None:
-        context = Context(self._kernel, handler)
+        context = HandlerContext(self._kernel, handler)
         self.runs += 1
         try:
             self._kernel.callable(handler)(context)

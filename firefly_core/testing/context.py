@@ -67,7 +67,18 @@ class FakeContext(Context):
     an attrs object becomes a map. What plugins offer is handed in by name: `FakeContext(db=...)`.
     """
 
-    __slots__ = ("answers", "calls", "groups", "pushes")
+    __slots__ = (
+        "_extras",
+        "_kernel",
+        "_trace",
+        "answers",
+        "calls",
+        "command",
+        "deadline",
+        "groups",
+        "pushes",
+        "session",
+    )
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class FakeContext(Context):
         trace: str = "0123456789abcdef",
         **offers: Any,
     ) -> None:
+        self._extras = None
         self.pushes: list[Pushed] = []
         """What was pushed, in order, by session, group and uid."""
         self.calls: list[Called] = []
@@ -95,9 +107,11 @@ class FakeContext(Context):
             session.record(self._record_push, self.groups)
             if uid is not None:
                 session.bind(uid)
-        kernel = _FakeKernel(self, state, clock or StillClock(), offers)
-        handler = Handler(kind="command", name=command, function=_nothing, source="test:1")
-        super().__init__(kernel, handler, session, deadline, trace)  # type: ignore[arg-type]
+        self.session = session
+        self.command = Handler(kind="command", name=command, function=_nothing, source="test:1")
+        self.deadline = deadline
+        self._kernel = _FakeKernel(self, state, clock or StillClock(), offers)  # type: ignore[assignment]
+        self._trace = trace
 
     def join(self, session: FakeSession, *groups: str) -> FakeSession:
         """Put another player's session into groups, and record what is pushed to it."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import Refuse, Unavailable
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Session, SessionData, Uid
@@ -178,7 +178,7 @@ class ClientSession(Session, Connection):
                 return requests[index:]
             if self.kept is not None:
                 self.kept.begin(request)
-            context = self.running = Context(kernel, command.handler, self, clock() + command.timeout)
+            context = self.running = HandlerContext(kernel, command.handler, self, clock() + command.timeout)
             if self.parked is not None:
                 self.arm(context)
             try:

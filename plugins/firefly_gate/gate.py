@@ -12,7 +12,7 @@ from gevent import get_hub
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CommandTimeout, RemoteError, client_error
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.groups import GATE_ROLE
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.parcel import Parcel
@@ -152,7 +152,7 @@ class Gate(Service):
 
     def _welcome(self, session: ClientSession) -> None:
         self.kernel.plugins.notify("firefly_session_opened", kernel=self.kernel, session=session)
-        self.kernel.run_on("connect", lambda handler: Context(self.kernel, handler, session))
+        self.kernel.run_on("connect", lambda handler: HandlerContext(self.kernel, handler, session))
 
     def left(self, session: ClientSession, reason: str) -> None:
         """Note that a connection has ended; called where it ended."""
@@ -170,7 +170,7 @@ class Gate(Service):
         if reason is None:
             return
         self.nodes.closed(session, reason)
-        self.kernel.run_on("disconnect", lambda handler: Context(self.kernel, handler, session))
+        self.kernel.run_on("disconnect", lambda handler: HandlerContext(self.kernel, handler, session))
         self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
 
     def bind(self, session: ClientSession, uid: Uid) -> None:
@@ -193,7 +193,7 @@ class Gate(Service):
         session.bound(uid)
         if older is not None and older is not session:
             older.kick("logged_in_elsewhere")
-        self.kernel.run_on("login", lambda handler: Context(self.kernel, handler, session))
+        self.kernel.run_on("login", lambda handler: HandlerContext(self.kernel, handler, session))
 
     def unbind(self, session: ClientSession) -> None:
         """Log a player out."""

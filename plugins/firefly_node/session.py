@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.later import Later
 from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
@@ -110,7 +110,7 @@ class NodeSession(Session, Serial):
             return
         if self.uid is not None and self._greeted != self.uid:
             self.greet()
-        context = Context(self.node.kernel, handler, self, later.expires)
+        context = HandlerContext(self.node.kernel, handler, self, later.expires)
         self.running = context
         if self.parked is not None:
             self.arm(context)
@@ -137,7 +137,7 @@ class NodeSession(Session, Serial):
     def moment(self, name: str) -> None:
         """Run the handlers of a moment of this session."""
         kernel = self.node.kernel
-        kernel.run_on(name, lambda handler: Context(kernel, handler, self))
+        kernel.run_on(name, lambda handler: HandlerContext(kernel, handler, self))
 
     # ------------------------------------------------------------------------------------ as handlers see it
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.handler_check import import_modules
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.service import Phase, Service
@@ -123,11 +123,11 @@ class Web(Service):
     def _run(self, route: Route, request: Any, parts: Mapping[str, Any]) -> Any:
         handler = self._handlers[route]
         deadline = self.kernel.clock.monotonic() + self.config.timeout
-        context = Context(self.kernel, handler, None, deadline)
+        context = HandlerContext(self.kernel, handler, None, deadline)
         return self.kernel.callable(handler)(context, request, **parts)
 
     def _trace(self, error: BaseException, route: Route) -> str:
-        context = Context(self.kernel, self._handlers[route])
+        context = HandlerContext(self.kernel, self._handlers[route])
         context.log.error("@route %s failed", route.name, exc_info=error)
         return context.trace
 
