@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from firefly_core.kernel.supervisor import listeners
 from firefly_core.kernel.supervisor.child import Child, Equipment, State
 from firefly_core.kernel.supervisor.plan import Plan, stop_waves
 from firefly_core.kernel.supervisor.reload import Stage
@@ -52,6 +53,16 @@ class Fleet:
         """Give all processes in the order in which they stop."""
         waves = [[child for child in self if child.server.name in names] for names in stop_waves(self.plan.servers)]
         return [[child for child in self._leaving if child.running], *waves]
+
+    def obstacles(self, plan: Plan) -> list[str]:
+        """Give what keeps a new plan from being taken: addresses that somebody else has, and what never changes."""
+        old = self.plan
+        problems = []
+        if (plan.var, plan.secret) != (old.var, old.secret):
+            problems.append("firefly.var, and whether there is a firefly.secret, need a new start of firefly-run")
+        ours = {address.port for address in old.addresses()}
+        fresh = [address for address in plan.addresses() if address.port not in ours]
+        return problems + [problem for address in fresh if (problem := listeners.problem_of(address))]
 
     def adopt(self, plan: Plan) -> list[Stage]:
         """Take a new plan; gives what is to be stopped and started, stage after stage, to make it true.

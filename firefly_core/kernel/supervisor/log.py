@@ -66,10 +66,10 @@ class Log:
             shown = "".join(f" {key}={value}" for key, value in values.items())
             mark = "" if level == "info" else f"{level}: "
             line = f"{OWN_NAME}: {mark}{event}{shown}"
-            line = CONTROL.sub(_escape, line.encode()).decode()
+            line = CONTROL.sub(_escape, line.encode("utf-8", "backslashreplace")).decode()
             if self._colours:
                 line = f"\x1b[{'1' if level == 'info' else '1;31'}m{line}\x1b[0m"
-        self._writer.write(OWN_NAME, line.encode() + b"\n")
+        self._writer.write(OWN_NAME, line.encode("utf-8", "backslashreplace") + b"\n")
 
     def tell_lost(self) -> None:
         """Say how many lines were dropped since the last time; to be called about once a second."""

@@ -13,6 +13,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from firefly_core.errors import ConfigurationError
+
 __all__ = ["Loop", "Timer"]
 
 SIGNAL_BYTES = 256
@@ -40,6 +42,8 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._running = False
+        self.on_error: Callable[[Exception], None] = _raise
+        """Is given what a callback raised; ConfigurationError always ends `run`."""
         self._handlers: dict[int, Callable[[], None]] = {}
         self._before: dict[int, object] = {}
         self._bell, self._rope = socket.socketpair()
@@ -85,9 +89,9 @@ class Loop:
             for key, events in self._selector.select(self._patience()):
                 readable, writable = key.data
                 if events & selectors.EVENT_WRITE and writable is not None:
-                    writable()
+                    self._call(writable)
                 if events & selectors.EVENT_READ and key.fd in self._selector.get_map():
-                    readable()
+                    self._call(readable)
             self._run_timers()
 
     def stop(self) -> None:
@@ -114,10 +118,22 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             callback, timer.callback = timer.callback, None
             if callback is not None:
-                callback()
+                self._call(callback)
 
     def _signals(self) -> None:
         for number in self._bell.recv(SIGNAL_BYTES):
             handler = self._handlers.get(number)
             if handler is not None:
-                handler()
+                self._call(handler)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            self.on_error(error)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -14,6 +14,7 @@ import os
 import secrets
 import signal
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from firefly_core.kernel.supervisor.shutdown import Patience, Shutdown
 __all__ = ["Commands", "Supervisor"]
 
 TICK = 1.0
+STDERR = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ class Supervisor:
         self._settled = False
         self._status = ExitStatus.STOPPED
         self._began = time.time()
+        self._terminal = os.isatty(STDERR)
 
     def run(self) -> ExitStatus:
         """Start everything, watch over it, stop everything; gives the status that `firefly-run` exits with.
@@ -89,7 +92,8 @@ class Supervisor:
         loop.on_signal(signal.SIGCHLD, self._reaper.reap)
         loop.on_signal(signal.SIGTERM, self._stop_signal)
         loop.on_signal(signal.SIGINT, self._stop_signal)
-        loop.on_signal(signal.SIGHUP, self.reload)
+        loop.on_signal(signal.SIGHUP, self._hangup)
+        loop.on_error = self._mishap
         self._ask_for_plan(self._begin)
         self._tick()
         try:
@@ -152,7 +156,7 @@ class Supervisor:
             self._let_go(child)
         elif child.state is State.STOPPED:
             self._let_go(child)
-            self._log.say("info", f"{child.name} has stopped", ending=child.ending)
+            self._log.say("info", f"{child.name} has stopped: {child.ending or 'it did not run'}")
         if self._shutdown is not None:
             self._shutdown.proceed()
         elif self._reload is not None:
@@ -187,7 +191,18 @@ class Supervisor:
         self._log.tell_lost()
         self._loop.later(TICK, self._tick)
 
+    def _mishap(self, error: Exception) -> None:
+        # A fault of ours must not end what is supervised: everything that goes on by itself goes on.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self._log.say("error", f"a fault of the supervisor: {error!r}", at=f"{place.filename}:{place.lineno}")
+
     # ------------------------------------------------------------------------------------------------------ reloading
+
+    def _hangup(self) -> None:
+        if self._terminal and not os.isatty(STDERR):
+            self._stop_signal()  # the terminal was closed, nobody is there any more
+        else:
+            self.reload()
 
     def reload(self) -> None:
         """Read the file again and take over what it says; a file with problems changes nothing."""
@@ -203,7 +218,7 @@ class Supervisor:
         fleet = self._fleet
         assert fleet is not None
         if plan is not None:
-            problems = self._problems_of(plan, fleet.plan)
+            problems = fleet.obstacles(plan)
         if plan is None or problems:
             for problem in problems:
                 self._log.say("error", problem)
@@ -214,15 +229,6 @@ class Supervisor:
             self._log.say("warning", warning)
         self._settled = True
         self._work_through(fleet.adopt(plan), "the new configuration is in force")
-
-    @staticmethod
-    def _problems_of(plan: Plan, old: Plan) -> list[str]:
-        problems = []
-        if (plan.var, plan.secret) != (old.var, old.secret):
-            problems.append("firefly.var, and whether there is a firefly.secret, need a new start of firefly-run")
-        ours = {address.port for address in old.addresses()}
-        fresh = [address for address in plan.addresses() if address.port not in ours]
-        return problems + [problem for address in fresh if (problem := listeners.problem_of(address))]
 
     def _work_through(self, stages: list[Stage], report: str) -> None:
         assert self._fleet is not None
@@ -270,16 +276,10 @@ class Supervisor:
             state = "reloading"
         else:
             state = "ready" if fleet is not None and fleet.all_ready() else "degraded"
-        return {
-            "supervisor": {
-                "pid": os.getpid(),
-                "state": state,
-                "since": round(self._began, 3),
-                "name": fleet.plan.name if fleet else None,
-                "path": fleet.plan.path if fleet else None,
-            },
-            "processes": [child.status() for child in fleet or ()],
-        }
+        about = {"pid": os.getpid(), "state": state, "since": round(self._began, 3)}
+        if fleet is not None:
+            about |= {"name": fleet.plan.name, "path": fleet.plan.path}
+        return {"supervisor": about, "processes": [child.status() for child in fleet or ()]}
 
     def _asked(self, child: Child, question: dict[str, Any]) -> None:
         number, what = question.get("ask"), question.get("what")

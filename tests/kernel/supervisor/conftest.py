@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -55,13 +57,20 @@ class House:
         times = {key: {**QUICK.get(key, {}), **value} for key, value in {**QUICK, **changed}.items()}
         (self.folder / "times.json").write_text(json.dumps(times))
 
-    def start(self, stderr: Any = None) -> subprocess.Popen[bytes]:
+    def start(self, stderr: Any = None, *, controlling: bool = False) -> subprocess.Popen[bytes]:
+        """Start a supervisor; `controlling`: stderr is a terminal, and becomes the one that it belongs to."""
+
+        def belong() -> None:
+            os.setsid()
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+
         with (self.folder / "log").open("ab") as log:
             self.began_at = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, str(PROGRAMS / "supervise.py"), str(self.folder)],
                 stderr=stderr or log,
                 stdin=subprocess.DEVNULL,
+                preexec_fn=belong if controlling else None,
             )
         return self.process
 

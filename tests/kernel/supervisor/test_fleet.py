@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -98,3 +100,16 @@ def test_all_ready_and_all_over_count_every_process(fleet):
     assert fleet.all_over()
     fleet.get("world-2").state = State.WAITING
     assert not fleet.all_over()
+
+
+def test_a_new_address_that_somebody_has_is_an_obstacle_and_an_own_one_is_none(fleet):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = address(stranger.getsockname()[1])
+        assert fleet.obstacles(plan(server("gate", held=(address(1),)))) == []
+        (problem,) = fleet.obstacles(plan(server("gate", held=(taken,))))
+    assert f"pid {os.getpid()}" in problem
+
+
+def test_another_folder_for_what_is_kept_needs_a_new_start(fleet):
+    moved = Plan(name="meadow", path="/m/firefly.toml", var="/elsewhere", servers=fleet.plan.servers)
+    assert "need a new start" in fleet.obstacles(moved)[0]

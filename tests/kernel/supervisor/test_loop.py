@@ -63,3 +63,22 @@ def test_a_descriptor_that_is_forgotten_by_an_earlier_callback_is_not_read_any_m
         loop.run()
     """)
     assert printed.split() == ["read"]
+
+
+def test_a_callback_that_fails_is_told_and_the_loop_goes_on_except_for_the_configuration(plain):
+    printed = plain("""
+        from firefly_core.errors import ConfigurationError
+        from firefly_core.kernel.supervisor.loop import Loop
+        loop = Loop()
+        loop.on_error = lambda error: print("told", repr(error))
+        loop.later(0, lambda: 1 / 0)
+        loop.later(0.01, lambda: print("on"))
+        def refuse():
+            raise ConfigurationError(["no"])
+        loop.later(0.02, refuse)
+        try:
+            loop.run()
+        except ConfigurationError as error:
+            print("ended", error)
+    """)
+    assert printed.splitlines() == ["told ZeroDivisionError('division by zero')", "on", "ended no"]

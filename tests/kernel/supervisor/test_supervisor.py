@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pty
 import signal
 import socket
 import time
 
 import pytest
+from gevent.monkey import get_original
 
 
 def test_every_replica_becomes_a_process_and_readiness_is_said_once_all_are(house):
@@ -491,6 +493,16 @@ def test_a_log_that_nobody_reads_stops_neither_the_servers_nor_the_supervisor(ho
     assert house.events("blocked") == []
     assert house.stop() == 0
     os.close(reading)
+
+
+def test_a_terminal_that_is_closed_ends_everything(house):
+    terminal, end = pty.openpty()
+    house.start(stderr=end, controlling=True)
+    os.close(end)
+    house.wait(lambda: house.events("ready"))
+    get_original("os", "close")(terminal)
+    assert house.wait_exit() == 0
+    assert house.survivors() == []
 
 
 def test_a_server_that_is_slow_to_be_ready_is_mentioned(house):

@@ -59,8 +59,8 @@ if "exits" in behaviour:
     sys.exit(behaviour["exits"])
 time.sleep(behaviour.get("ready_after", 0))
 if behaviour.get("ready", True):
-    say(say="ready")
     note("ready")
+    say(say="ready")
 for question in behaviour.get("asks", ()):
     say(**question)
     note("answer", answer=json.loads(reader.readline()))
