@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from firefly_core.testing.faults import BAD_LINK, Chaos
     from firefly_core.testing.memory_network import ANY, MemoryNetwork
     from firefly_core.testing.memory_pipe import Conditions
+    from firefly_core.testing.msgpack_wire import MsgpackWire
+    from firefly_core.testing.pomelo_wire import PomeloWire
     from firefly_core.testing.protocol_contract import ProtocolContract
     from firefly_core.testing.service_contract import ServiceContract
     from firefly_core.testing.session import FakeSession
@@ -38,6 +40,8 @@ __all__ = [
     "InProcessCluster",
     "JsonWire",
     "MemoryNetwork",
+    "MsgpackWire",
+    "PomeloWire",
     "ProtocolContract",
     "PushReceived",
     "Pushed",
@@ -61,6 +65,8 @@ _WHERE = {
     "InProcessCluster": "cluster",
     "JsonWire": "client_wire",
     "MemoryNetwork": "memory_network",
+    "MsgpackWire": "msgpack_wire",
+    "PomeloWire": "pomelo_wire",
     "ProtocolContract": "protocol_contract",
     "PushReceived": "client_wire",
     "Pushed": "context",

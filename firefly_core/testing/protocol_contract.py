@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any, ClassVar
 
 import pytest
@@ -32,7 +33,11 @@ __all__ = ["ProtocolContract"]
 SLACK = 1024
 """Bytes beyond the limit within which an endless frame must have been refused."""
 ALIKE = settings(  # every run tries the same examples: `make fuzz` is for new ones
-    deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.differing_executors]
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],
 )
 
 numbers = st.integers(0, 2**53)
@@ -112,26 +117,16 @@ class ProtocolContract:
             server = self.server()
             assert server.receive(wire[:offset]) + server.receive(wire[offset:]) == whole
 
-    def test_single_bytes_give_the_same_requests(self) -> None:
-        wire = self._stream_of([(1, 203, {"x": 1}), (2, 101, None)])
-        server = self.server()
-        found = [request for index in range(len(wire)) for request in server.receive(wire[index : index + 1])]
-        assert found == self.server().receive(wire)
-
     def test_ten_thousand_requests_in_one_piece_all_arrive(self) -> None:
         one = self.client(stream=True).encode(1, 203, None)
         found = self.server().receive(one * 10_000)
         assert len(found) == 10_000
         assert len(set(found)) == 1
 
-    def test_no_data_gives_no_request(self) -> None:
-        server = self.server()
-        assert server.receive(b"") == []
-        assert not server.partial()
-
     def test_partial_is_true_exactly_while_a_frame_is_incomplete(self) -> None:
         wire = self.client(stream=True).encode(1, 203, {"x": 1})
         server = self.server()
+        assert server.receive(b"") == []
         assert not server.partial()
         for index in range(len(wire) - 1):
             assert server.receive(wire[index : index + 1]) == []
@@ -200,6 +195,12 @@ class ProtocolContract:
                     server.receive(data)
                 assert refused.value is server.failure
 
+    def test_a_mebibyte_of_zeros_or_noise_is_refused(self) -> None:
+        for noise in (bytes(2**20), Random(1).randbytes(2**20)):  # noqa: S311
+            server = self.server()
+            with pytest.raises(ProtocolError):
+                server.receive(noise)
+
     def test_a_refused_connection_stays_refused(self) -> None:
         server = self.server()
         with pytest.raises(ProtocolError):
@@ -217,20 +218,6 @@ class ProtocolContract:
                 assert all(isinstance(request, Request) for request in server.receive(piece))
         except ProtocolError:
             assert server.failure is not None
-
-    @ALIKE
-    @given(data=st.data())
-    def test_a_damaged_stream_never_gives_a_request_of_another_kind(self, data: st.DataObject) -> None:
-        wire = bytearray(self._stream_of(data.draw(st.lists(self._sent(), min_size=1, max_size=3))))
-        wire[data.draw(st.integers(0, len(wire) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-        server = self.server()
-        try:
-            found = server.receive(bytes(wire))
-        except ProtocolError:
-            found = []
-        for request in found:
-            assert isinstance(request.command, int | str)
-            assert type(request.body) is bytes
 
     @ALIKE
     @given(data=st.data())
