@@ -265,8 +265,6 @@ class Supervisor:
     def _patience_of(self, plan: Plan) -> Patience:
         return self._patience or Patience(drain=plan.drain_timeout)
 
-    # ------------------------------------------------------------------------------------------------------ answering
-
     def status(self) -> dict[str, Any]:
         """Give the present state of everything, as plain values."""
         fleet = self._fleet
