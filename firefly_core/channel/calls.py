@@ -24,6 +24,8 @@ __all__ = ["CallHandle", "Calls"]
 
 MAX_TIMEOUT = 86_400.0
 CANCEL = "firefly.cancel"
+SMALL = 256
+"""Bytes of a frame that needs no check."""
 
 
 class CallHandle:
@@ -88,8 +90,12 @@ class Calls:
         """Whether the peer understands the extra map."""
         self.started = self.notified = self.overloaded = self.expired = 0
 
-    def call(self, method: str, params: tuple[Any, ...], timeout: float, meta: dict[str, Any] | None) -> Any:
-        """Wait for the answer in this greenlet."""
+    def call(self, method: str, *params: Any, timeout: float | None = None, meta: dict[str, Any] | None = None) -> Any:
+        """Call a method of the peer and wait for its result; blocks this greenlet for at most `timeout` seconds.
+
+        Raises RemoteError, DeadlineExceeded, Disconnected, Overloaded, NoSuchMethod, NotAuthorized; TypeError or
+        ValueError for params that have no form in MessagePack. The request is executed at most once.
+        """
         current = getcurrent()
         if current is self._hub:
             raise BlockingSwitchOutError("a call would block the hub; use call_later")
@@ -108,14 +114,22 @@ class Calls:
         method: str,
         params: tuple[Any, ...] | list[Any],
         callback: Callable[[CallError | None, Any], None],
-        timeout: float,
-        meta: dict[str, Any] | None,
+        *,
+        timeout: float | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> CallHandle:
-        """Have the answer brought to `callback`."""
+        """Call a method of the peer; `callback(error, result)` hears, once and in the hub, how it ended.
+
+        Blocks nobody and needs no greenlet. The callback must neither block nor raise. Raises what `call` raises before
+        anything is sent; the callback is not called then.
+        """
         return CallHandle(self, self._request(method, params, timeout, meta, callback, True))
 
-    def notify(self, method: str, params: tuple[Any, ...], meta: dict[str, Any] | None) -> bool:
-        """Send without waiting for anything."""
+    def notify(self, method: str, *params: Any, meta: dict[str, Any] | None = None) -> bool:
+        """Tell the peer something; False when it was not sent, because the channel is closed or the peer is behind.
+
+        Raises Overloaded for a frame over the limit, and TypeError or ValueError as `call` does.
+        """
         if not self.ready or self._outbox.full:
             self.overloaded += self.ready
             return False
@@ -123,7 +137,8 @@ class Calls:
             frame = self._pack((NOTIFY, method, params))
         else:
             frame = self._pack((NOTIFY, method, params, meta))
-        self._check(method, params, frame)
+        if len(frame) > SMALL:
+            self._check(method, params, frame)
         self._outbox.add(frame)
         self.notified += 1
         return True
@@ -144,7 +159,7 @@ class Calls:
         self,
         method: str,
         params: tuple[Any, ...] | list[Any],
-        timeout: float,
+        timeout: float | None,
         meta: dict[str, Any] | None,
         wake: Callable[..., Any],
         is_callback: bool,
@@ -156,7 +171,9 @@ class Calls:
         if outbox.full or len(table) >= self._limits.pending:
             self.overloaded += 1
             raise Overloaded("the peer is behind: too much waits for it")
-        if not 0 < timeout <= MAX_TIMEOUT:
+        if timeout is None:
+            timeout = self._limits.timeout
+        elif not 0 < timeout <= MAX_TIMEOUT:
             timeout = self._odd_timeout(timeout)
         self._last_id = identifier = self._last_id + 1
         if identifier > MAX_ID or identifier in table:
@@ -169,7 +186,7 @@ class Calls:
             frame = self._pack((REQUEST, identifier, method, params, extra))
         else:
             frame = self._pack((REQUEST, identifier, method, params))
-        if len(frame) > 256:
+        if len(frame) > SMALL:
             self._check(method, params, frame)
         expires = self._now() + timeout
         table[identifier] = (wake, expires, outbox.first + len(outbox.frames), is_callback)

@@ -82,7 +82,7 @@ class Inbound:
         self.requests = 0
         """Requests for the dispatcher, those that were not let start included."""
         self.dropped = 0
-        """Notifications that were not run, because too much ran already."""
+        """Notifications that were not run, because too much ran already, or their deadline had passed."""
 
     def trust(self, caps: Caps) -> None:
         """Take more from now on."""
@@ -173,7 +173,7 @@ class Inbound:
         running = self._running
         if (running.by_id or running.count or channel.outbox.full) and not self._admit(identifier, method):
             return True
-        if meta is not None and "deadline" in meta and self.heard + meta["deadline"] * 0.001 <= self._now():
+        if meta is not None and self._expired(meta):
             error = DeadlineExceeded("the deadline had passed when the request was read")
             channel.respond_error(identifier, error, started=False)
             return True
@@ -197,11 +197,11 @@ class Inbound:
     def _listen(self, message: list[Any], me: greenlet) -> bool:
         """Run a notification; False when this runner no longer owns the loop."""
         _, method, params, meta = message
-        control = self._controls.get(method)
-        if control is not None:
-            control(None, params)
+        if method in self._controls:
+            self._controls[method](None, params)
             return self._owner is me
-        if self._running.count >= self._limits.inflight and method not in self._limits.uncounted:
+        full = self._running.count >= self._limits.inflight and method not in self._limits.uncounted
+        if full or (meta is not None and self._expired(meta)):
             self.dropped += 1
             return True
         self._current = message
@@ -212,6 +212,15 @@ class Inbound:
             self._channel.respond_error(None, error, method=method, meta=meta)
             return mine
         return self._come_back(me)
+
+    def _expired(self, meta: dict[str, Any]) -> bool:
+        """Whether the deadline of what has just been read has passed already."""
+        milliseconds = meta.get("deadline")
+        if type(milliseconds) is int:
+            return self.heard + milliseconds * 0.001 <= self._now()
+        if milliseconds is not None:
+            raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
+        return False
 
     def _come_back(self, me: greenlet) -> bool:
         """End a handler; False when it blocked, and another runner has the loop now."""

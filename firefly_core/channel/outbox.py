@@ -22,11 +22,24 @@ class Outbox:
     the socket.
     """
 
-    __slots__ = ("_limits", "_run_callback", "_scheduled", "_stream", "first", "frames", "full", "size")
+    __slots__ = (
+        "_flush_bytes",
+        "_flush_frames",
+        "_limits",
+        "_run_callback",
+        "_scheduled",
+        "_stream",
+        "first",
+        "frames",
+        "full",
+        "size",
+    )
 
     def __init__(self, stream: Stream, limits: ChannelLimits, run_callback: Callable[..., Any]) -> None:
         self._stream = stream
         self._limits = limits
+        self._flush_frames = limits.flush_frames
+        self._flush_bytes = limits.flush_bytes
         self._run_callback = run_callback
         self._scheduled = False
         self.frames: list[bytes] = []
@@ -45,7 +58,7 @@ class Outbox:
         if not self._scheduled:
             self._scheduled = True
             self._run_callback(self._flush_scheduled)
-        elif len(frames) >= self._limits.flush_frames or self.size >= self._limits.flush_bytes:
+        elif len(frames) >= self._flush_frames or self.size >= self._flush_bytes:
             self.flush()
 
     def withdraw(self, position: int) -> bool:

@@ -191,6 +191,7 @@ class Decoder:
         while True:
             unpacker = self._unpacker
             start, longest, tell, tainted = self._start, self._caps.frame, unpacker.tell, self._tainted
+            check_request = self._check_request
             try:
                 for message in unpacker:
                     # The decoder consumes a frame as it comes: only here is it known where one ends.
@@ -208,7 +209,7 @@ class Decoder:
                         if len(message) != 4 or type(message[1]) is not int:
                             raise ProtocolError("bad_shape", "not a MessagePack-RPC response")
                     elif kind == REQUEST:
-                        self._check_request(message)
+                        check_request(message)
                     elif kind == NOTIFY:
                         self._check_notification(message)
                     else:
@@ -249,8 +250,6 @@ class Decoder:
             raise self._bad_call(method)
         if self._caps.plain or (extra is not None and type(extra) is not dict):
             self._check_plain(params, extra)
-        elif extra is not None and type(extra.get("deadline", 0)) is not int:
-            raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
 
     def _check_notification(self, message: list[Any]) -> None:
         if len(message) == 3:
@@ -262,8 +261,6 @@ class Decoder:
             raise self._bad_call(method)
         if self._caps.plain or (extra is not None and type(extra) is not dict):
             self._check_plain(params, extra)
-        elif extra is not None and type(extra.get("deadline", 0)) is not int:
-            raise ProtocolError("bad_deadline", "a deadline is a whole number of milliseconds")
 
     def _bad_call(self, method: Any) -> ProtocolError:
         if type(method) is str and len(method) > MAX_METHOD:

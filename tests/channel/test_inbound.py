@@ -321,6 +321,29 @@ def test_38_what_has_expired_on_arrival_is_not_executed(house: Any, deadline: in
     assert ran == []
 
 
+@pytest.mark.parametrize("deadline", [float("nan"), "5", True, 1.5, []], ids=repr)
+@pytest.mark.parametrize("kind", ["request", "notification"])
+def test_38_a_deadline_of_another_kind_ends_the_channel(house: Any, kind: str, deadline: Any) -> None:
+    ran: list[Any] = []
+    client, server = house.pair({"run": lambda _channel: ran.append(1)})
+    extra = {"deadline": deadline}
+    client.send((0, 99, "run", [], extra) if kind == "request" else (2, "run", [], extra))
+    while not server.closed:
+        gevent.sleep(0.001)
+    assert server.reason == "bad_deadline"
+    assert ran == []
+
+
+def test_38_a_notification_that_has_expired_is_not_run(house: Any) -> None:
+    ran: list[Any] = []
+    client, server = house.pair({"run": lambda _channel: ran.append(1)})
+    client.notify("run", meta={"deadline": 0})
+    client.notify("run", meta={"deadline": 5000})
+    client.call("firefly.ping")
+    assert ran == [1]
+    assert server.statistics()["notifications_dropped_total"] == 1
+
+
 def test_what_expires_behind_a_busy_handler_is_not_executed(house: Any) -> None:
     ran: list[Any] = []
 
