@@ -35,7 +35,7 @@ bench: $(STAMP) ## Measure; ARGS picks the rows
 
 promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 	@.ci/packages
-	@$(BIN)/python -m benchmarks.promises $(if $(ROW),$(call quote,$(ROW))) $(ARGS)
+	@$(BIN)/python -m tests.promises $(if $(ROW),$(call quote,$(ROW))) $(ARGS)
 
 fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
