@@ -88,7 +88,7 @@ class DatapackConfig:
 
 
 class Datapack(Protocol):
-    """One connection's side of the format. It has no request ids: every command is answered, in order."""
+    """A header of 17 bytes and the body. It has no request ids: every command is answered, in order."""
 
     __slots__ = ("_fixed", "_known", "_need", "_tail")
 

@@ -45,7 +45,7 @@ class JsonConfig:
 
 
 class JsonText(Protocol):
-    """One connection's side of the format."""
+    """One JSON object a message: as WebSocket text, or as a line on TCP."""
 
     __slots__ = ("_end", "_tail")
 

@@ -43,7 +43,7 @@ class MsgpackConfig:
 
 
 class MsgpackFrames(Protocol):
-    """One connection's side of the format."""
+    """One MessagePack array a message, with its length before it on TCP."""
 
     __slots__ = ("_need", "_tail")
 

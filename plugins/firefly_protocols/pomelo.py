@@ -68,7 +68,7 @@ def package(kind: int, body: bytes) -> bytes:
 
 
 class Pomelo(Protocol):
-    """One connection's side of the format."""
+    """The packages and messages that clients of Pomelo, Pinus, Pitaya and nano speak."""
 
     __slots__ = ("_need", "_state", "_tail")
 
