@@ -65,6 +65,10 @@ class Deadlines:
             self._schedule()
         return deadline
 
+    def statistics(self) -> dict[str, float]:
+        """Give the current figures; a cancelled deadline is held until its time has come."""
+        return {"held": sum(map(len, self._buckets.values())), "ticks": len(self._ticks)}
+
     def close(self) -> None:
         """Forget every deadline and release the timer."""
         self._timer.stop()

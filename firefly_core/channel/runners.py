@@ -113,6 +113,10 @@ class Runners:
         self._ready.append(job)
         self._schedule()
 
+    def statistics(self) -> dict[str, float]:
+        """Give the current figures; counters end in `_total`."""
+        return {"started_total": self.started, "idle": len(self._idle), "ready": len(self._ready)}
+
     def close(self) -> None:
         """Stop taking from the ready list; parked runners end, blocked ones when their handler returns."""
         self._prepare.stop()

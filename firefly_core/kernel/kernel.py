@@ -14,7 +14,7 @@ import logging
 import random as random_module
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.event
@@ -31,10 +31,15 @@ from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.directory import Directory
 from firefly_core.kernel.groups import Groups
 from firefly_core.kernel.handlers import Handler, HandlerTable, collect
+from firefly_core.kernel.hub_watch import HubWatch
+from firefly_core.kernel.inspection import Inspection
 from firefly_core.kernel.links import Links
 from firefly_core.kernel.mesh import Mesh
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.timers import Timers
+
+if TYPE_CHECKING:
+    from firefly_core.kernel.control import Control
 
 __all__ = ["Kernel"]
 
@@ -82,6 +87,13 @@ class Kernel:
         self.links = Links(self)
         self.groups = Groups(self)
         self.timers = Timers(self)
+        self.inspection = Inspection(self)
+        self.hub_watch = HubWatch(self.log, cluster.firefly.slow_hub, lambda: self.handlers)
+        """Started by whoever owns the process: the hub belongs to all kernels in it."""
+        self.supervisor: Control | None = None
+        """The pipe to the supervisor, where there is one."""
+        self.extensions: dict[str, Any] = {}
+        """What plugins keep for this server where they have no service in it, by the plugin's name."""
         self.directory: Directory | None = None
         """Who is at which gate, where this process has the directory."""
         self.state: Any = None

@@ -41,7 +41,7 @@ class Process:
 
     def __init__(self, kernel: Kernel, control: Control | None = None) -> None:
         self._kernel = kernel
-        self._control = control
+        self._control = kernel.supervisor = control
         self._signals = 0
         self._wanted = Event()
         """Set when the server is to stop."""
@@ -59,6 +59,7 @@ class Process:
             self._control.start()
             gevent.spawn(self._watch_supervisor, self._control)
         self._kernel.gave_up.rawlink(lambda _: self._wanted.set())
+        self._kernel.hub_watch.start()
         if self._either(self._kernel.start, self._wanted):
             if self._control is not None:
                 self._control.say("ready")
@@ -75,6 +76,7 @@ class Process:
             self._either(self._kernel.drain, self._at_once)
         self._kernel.log.info("stopping")
         self._kernel.stop()
+        self._kernel.hub_watch.stop()
 
     @staticmethod
     def _either(function: Callable[[], Any], cut: Event) -> bool:

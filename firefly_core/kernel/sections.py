@@ -56,6 +56,11 @@ class FireflyConfig:
     drain_timeout: float = key(
         duration(0.0, 3600.0), "seconds that a stopping server gives to work it has accepted", default=15.0
     )
+    slow_hub: float = key(
+        duration(0.0, 60.0),
+        "seconds for which one handler may hold up a whole process before a log line names it; 0: never",
+        default=0.1,
+    )
     secret: str | None = key(
         optional(secret()),
         "what peers prove to each other that they know; by default firefly-run makes one at each start",

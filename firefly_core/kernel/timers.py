@@ -34,6 +34,10 @@ class Timers:
             run = self._run_every if handler.kind == "every" else self._run_cron
             self._greenlets.append(gevent.spawn(run, handler))
 
+    def statistics(self) -> dict[str, float]:
+        """Give the current figures; counters end in `_total`."""
+        return {"runs_total": self.runs, "failures_total": self.failures, "skipped_total": self.skipped}
+
     def stop(self) -> None:
         """End every timer; a run that is under way is cut."""
         greenlets, self._greenlets = self._greenlets, []
