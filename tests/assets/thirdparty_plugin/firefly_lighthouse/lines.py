@@ -1,0 +1,63 @@
+"""A wire format for people with a terminal: a request is a line `ID COMMAND BODY`, its answer `ID ok BODY`."""
+
+from firefly_core.errors import ProtocolError
+from firefly_core.kernel.config import config, key, text
+from firefly_core.wire.protocol import Protocol, Request
+
+
+class Lines(Protocol):
+    __slots__ = ("_tail",)
+
+    name = "lines"
+    codecs = frozenset({"json"})
+    text = True
+
+    @config
+    class Config:
+        push: str = key(text(8), "the word that a push begins with", default="!")
+
+    def __init__(self, settings, limits, *, stream, **more):
+        super().__init__(settings, limits, stream=stream, **more)
+        self._tail = b""
+
+    def receive(self, data):
+        if self.failure is not None:
+            raise self.failure
+        requests = []
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        try:
+            for line in lines:
+                request = self._read(line)
+                requests.append(request)
+            if len(self._tail) > self.limits.max_frame:
+                raise ProtocolError("too_long")
+            if self._tail and not self.stream:
+                raise ProtocolError("truncated", "the message ends inside a line")
+        except ProtocolError as error:
+            return self._fail(requests, error)
+        return requests
+
+    def _read(self, line):
+        if len(line) > self.limits.max_frame:
+            raise ProtocolError("too_long")
+        try:
+            number, command, body = line.split(b" ", 2)
+            return Request(_command(command.decode()), body, int(number))
+        except ValueError:
+            raise ProtocolError("bad_line", "a request is ID COMMAND BODY") from None
+
+    def partial(self):
+        return bool(self._tail)
+
+    def encode_reply(self, request, body):
+        return b"%d ok %b\n" % (request.request_id, body)
+
+    def encode_error(self, request, code, message, body):
+        return b"%d error %b %b\n" % (request.request_id, code.encode(), message.encode())
+
+    def encode_push(self, command, name, body):
+        return b"%b %d %b %b\n" % (self.settings.push.encode(), command, name.encode(), body)
+
+
+def _command(word):
+    return int(word) if word.isdigit() else word
