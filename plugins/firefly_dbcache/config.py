@@ -27,7 +27,7 @@ from firefly_core.kernel.config import (
 )
 from firefly_core.kernel.url import split
 
-__all__ = ["Config"]
+__all__ = ["DbCacheConfig"]
 
 MODES = ("cache", "async", "journal", "fsync", "through")
 
@@ -57,7 +57,7 @@ def cache_url() -> Rule:
 
 
 @config
-class Config:
+class DbCacheConfig:
     """With `database` this server owns it; with `owner` it uses the db-cache of that server."""
 
     database: Url | None = key(

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from firefly_dbcache.cache import Cache
-from firefly_dbcache.config import Config
-from firefly_dbcache.database import Database
-from firefly_dbcache.memory_cache import MemoryCache
 
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.config import Url
+from firefly_dbcache.cache import Cache
+from firefly_dbcache.config import DbCacheConfig
+from firefly_dbcache.database import Database
+from firefly_dbcache.memory_cache import MemoryCache
 
 __all__ = ["connect", "open_caches"]
 
 
-def connect(config: Config) -> Database:
+def connect(config: DbCacheConfig) -> Database:
     """Give the database of a configuration, not connected yet. Raises ConfigurationError for a missing driver."""
     url = config.database
     assert url is not None

@@ -102,6 +102,8 @@ class Flusher:
                     self._wake.clear()
         except _Stopped:
             pass
+        except gevent.GreenletExit:
+            raise
         except BaseException as error:
             self._fatal(error)
 

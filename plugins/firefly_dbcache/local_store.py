@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from firefly_dbcache.commit import Write
+from firefly_dbcache.model import CachedModel
 from firefly_dbcache.overlay import Place
 from firefly_dbcache.owner import Owner
 from firefly_dbcache.reader import Cold
@@ -21,7 +22,7 @@ class LocalStore:
     """Direct access to an owner."""
 
     def __init__(self, owner: Owner) -> None:
-        self.tables = {table.model: table for table in owner.tables.values()}
+        self.tables: Mapping[type[CachedModel], Table] = {table.model: table for table in owner.tables.values()}
         self.turns = Turns()
         self.read = owner.reader.read
         self.save = owner.writer.save
@@ -36,19 +37,19 @@ class LocalStore:
         if key is None:
             key = self.next_key(table)
             row = (key, 0, *row[2:])
-        elif table.automatic:
-            self._owner.note_key(table, key)
+        else:
+            self._owner.keys.note(table, key)
         (write,) = self._owner.writer.commit([Write(table, key, 0, row)])
         assert write.row is not None
         return write.row
 
     def next_key(self, table: Table) -> int:
-        return self._owner.next_key(table)
+        return self._owner.keys.next(table)
 
     def commit(self, writes: Sequence[Write], reads: Iterable[tuple[Place, int]]) -> Sequence[Write]:
         for write in writes:
-            if write.table.automatic and write.base == 0:
-                self._owner.note_key(write.table, write.key)
+            if write.base == 0:
+                self._owner.keys.note(write.table, write.key)
         return self._owner.writer.commit(writes, reads)
 
     def find(self, table: Table, conditions: Mapping[int, Any]) -> Sequence[Row]:

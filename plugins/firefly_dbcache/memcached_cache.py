@@ -6,14 +6,15 @@ A pymemcache Client must not be shared between greenlets (their replies interlea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from firefly_dbcache.cache import Cache, CacheUnavailable, check_key
 from gevent.lock import BoundedSemaphore
-from pymemcache.client.base import Client
-from pymemcache.exceptions import MemcacheError
 
 from firefly_core.kernel.config import Url
+from firefly_dbcache.cache import Cache, CacheUnavailable, check_key
+
+if TYPE_CHECKING:
+    from pymemcache.client.base import Client
 
 __all__ = ["MemcachedCache"]
 
@@ -46,6 +47,8 @@ class MemcachedCache(Cache):
         self._use(lambda client: client.delete(key, noreply=False))
 
     def _use(self, work: Callable[[Client], T]) -> T:
+        from pymemcache.exceptions import MemcacheError
+
         if not self._turns.acquire(timeout=self._timeout):
             raise CacheUnavailable("all connections to memcached were busy")
         client = self._free.pop() if self._free else self._make()
@@ -63,6 +66,8 @@ class MemcachedCache(Cache):
         return done
 
     def _make(self) -> Client:
+        from pymemcache.client.base import Client
+
         return Client(
             self._server,
             connect_timeout=self._timeout,

@@ -15,14 +15,16 @@ from pathlib import Path
 from gevent.threadpool import ThreadPool
 
 from firefly_core.channel.clock import Clock, SystemClock
-from firefly_core.errors import Overloaded, StorageUnavailable
+from firefly_core.errors import StorageUnavailable
+from firefly_dbcache.automatic_keys import AutomaticKeys
 from firefly_dbcache.cache import Cache
-from firefly_dbcache.config import Config
+from firefly_dbcache.config import DbCacheConfig
 from firefly_dbcache.connect import connect, open_caches
 from firefly_dbcache.dead_letters import DeadLetters
 from firefly_dbcache.disk import Disk
 from firefly_dbcache.flusher import Flusher
 from firefly_dbcache.folder import Folder
+from firefly_dbcache.graveyard import Graveyard
 from firefly_dbcache.group_sync import GroupSync
 from firefly_dbcache.journal import Journal, Limits
 from firefly_dbcache.key_lists import KeyLists
@@ -34,7 +36,7 @@ from firefly_dbcache.schema import Schema
 from firefly_dbcache.second_level import SecondLevel, Shard
 from firefly_dbcache.startup import Startup
 from firefly_dbcache.storage import Storage
-from firefly_dbcache.table import Key, Table
+from firefly_dbcache.table import Table
 from firefly_dbcache.unique import Unique
 from firefly_dbcache.upkeep import Upkeep
 from firefly_dbcache.writer import Writer
@@ -65,7 +67,7 @@ class Owner:
 
     def __init__(
         self,
-        config: Config,
+        config: DbCacheConfig,
         tables: Sequence[Table],
         *,
         clock: Clock | None = None,
@@ -90,7 +92,6 @@ class Owner:
         self._numbers = {table: number for number, table in enumerate(tables)}
         self._disk = disk if disk is not None else Disk()
         self._caches = caches
-        self._next_keys: dict[Table, int] = {}
         self._running = False
         self._build(list(tables), config.journal)
 
@@ -104,6 +105,7 @@ class Owner:
         self.storage = Storage(self.database, tables, self.ledger, self._at)
         self.schema = Schema(self.database, tables)
         self.memory = Memory(tables, config.memory)
+        self.keys = AutomaticKeys(self.memory)
         self.overlay = Overlay(clock.monotonic)
         self.lists = KeyLists(config.list_keys, config.max_list)
         self.second = SecondLevel([], VALUE_LIMIT)
@@ -114,6 +116,17 @@ class Owner:
         self.journal = Journal(self.folder, limits, shapes, self._disk, clock.time, self._at, self.log)
         self.sync = GroupSync(self.journal, self._disk, self._pool, config.sync_interval, self.log)
         self.letters = DeadLetters(self.folder.dead, self._disk, config.dead_letters, self.log)
+        self.graveyard = Graveyard(
+            self.letters,
+            self.overlay,
+            self.memory,
+            self.lists,
+            self.storage,
+            self.folder.dead,
+            self.tables,
+            lambda: self.journal.last + 1,
+            self.log,
+        )
         self.flusher = self._make_flusher()
         self.unique = Unique(self.lists, self.overlay, self.reader.keys, self._wait_flushed)
         self.writer = self._make_writer()
@@ -157,6 +170,7 @@ class Owner:
             self.overlay,
             self.writer,
             self.ledger,
+            self.graveyard,
             self._disk,
             self._pool,
             numbers=self._numbers,
@@ -192,7 +206,7 @@ class Owner:
         self.ledger.journal = self.folder.identity(secrets.token_hex(16))
         ownership = startup.patiently(lambda: self.ledger.take(by_force=by_force))
         note = self.folder.take_note()
-        startup.read_letters()
+        self.graveyard.load()
         recovery = startup.recover(salvage)
         highest = self.storage.highest([table for table in self.tables.values() if table.stored])
         versions = [recovery.version, ownership.version, *(change.ver for change in self.overlay.buried.values())]
@@ -201,7 +215,7 @@ class Owner:
         self.writer.version = max(versions) + JUMP
         self.ledger.note_version(self.writer.version)
         for table, (key, _) in highest.items():
-            self._next_keys[table] = max(key, recovery.highest.get(table, 0)) + 1
+            self.keys.begin(table, max(key, recovery.highest.get(table, 0)))
         self._open_second_level(note)
         self.recovery_time = self.clock.monotonic() - began
         self.sync.start()
@@ -263,23 +277,6 @@ class Owner:
             self.log.critical("db_cache_failed error=%r", error)
             if self._fatal is not None:
                 self._fatal(error)
-
-    # ------------------------------------------------------------------------------------------------- automatic keys
-
-    def next_key(self, table: Table) -> int:
-        """Give an automatic key that no row has or had. Raises Overloaded when there is none left."""
-        key = self._next_keys[table]
-        if key > (table.key.high or 0):
-            raise Overloaded(f"{table.name} has no keys left")
-        self._next_keys[table] = key + 1
-        self.memory.put(table, key, None)
-        return key
-
-    def note_key(self, table: Table, key: Key) -> None:
-        """A row is to be made with a key of somebody's own choice: automatic ones go on behind it."""
-        if isinstance(key, int) and key >= self._next_keys[table]:
-            self._next_keys[table] = key + 1
-            self.memory.put(table, key, None)
 
     # --------------------------------------------------------------------------------------------------- its own hooks
 

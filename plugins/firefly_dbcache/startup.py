@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
-from firefly_dbcache.overlay import Change
-from firefly_dbcache.recovery import Recovery, UnknownShape
-from firefly_dbcache.replay import CorruptJournal, Replay
 
 from firefly_core.errors import ConfigurationError, StorageUnavailable
+from firefly_dbcache.recovery import Recovery, UnknownShape
+from firefly_dbcache.replay import CorruptJournal, Replay
 
 if TYPE_CHECKING:
     from firefly_dbcache.owner import Owner
@@ -73,20 +72,3 @@ class Startup:
             self._owner.log.error("journal_salvaged lost=%s", lost)
         self._owner.journal.open(replay)
         return recovery
-
-    def read_letters(self) -> None:
-        """What the database refused in an earlier life answers reads again, unless the database has a newer state."""
-        self._owner.letters.load()
-        for letter in list(self._owner.letters.letters.values()):
-            table = self._owner.tables.get(letter.table)
-            if table is None:
-                continue
-            try:
-                change = Change(table, letter.key, letter.row(table), letter.ver)
-            except ValueError as error:
-                self._owner.log.error("dead_letter_unreadable name=%s error=%s", letter.name, error)
-                continue
-            row = self._owner.storage.read(table, [letter.key]).get(letter.key)
-            known = self._owner.overlay.buried.get(change.place)
-            if (row is None or row[1] < letter.ver) and (known is None or known.ver < letter.ver):
-                self._owner.overlay.buried[change.place] = change

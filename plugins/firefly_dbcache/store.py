@@ -16,7 +16,9 @@ __all__ = ["Store"]
 class Store(Protocol):
     """The operations on plain rows. Every one may raise Overloaded and StorageUnavailable."""
 
-    tables: Mapping[type[CachedModel], Table]
+    @property
+    def tables(self) -> Mapping[type[CachedModel], Table]:
+        """Give the tables of the models."""
 
     def read(self, table: Table, key: Key) -> Row | None:
         """Give a row, or None when there is none."""

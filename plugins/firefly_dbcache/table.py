@@ -174,7 +174,12 @@ class Table:
         return tuple(self._check_plain(column, value) for column, value in zip(self.columns, values, strict=True))
 
     def _check_plain(self, column: Column, value: Any) -> Any:
-        return column.check(self.name, value if value is None or column.load is None else column.load(value))
+        return column.check(self.name, self.load(column.name, value))
+
+    def load(self, name: str, value: Any) -> Any:
+        """Give what a model object would hold for a column's plain value; raises TypeError for a name that is none."""
+        load = self.columns[self.place(name)].load
+        return value if value is None or load is None else load(value)
 
     def values(self, fields: Mapping[str, Any]) -> dict[int, Any]:
         """Give the checked plain values of named columns by their places; raises TypeError or ValueError."""

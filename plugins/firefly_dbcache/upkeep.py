@@ -6,17 +6,18 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 
 import gevent
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
+
+from firefly_core.errors import StorageError
 from firefly_dbcache.commit import encode_rows
 from firefly_dbcache.disk import Disk
+from firefly_dbcache.graveyard import Graveyard
 from firefly_dbcache.journal import Journal, State
 from firefly_dbcache.ledger import Ledger
 from firefly_dbcache.overlay import Overlay
 from firefly_dbcache.table import Key, Row, Table
 from firefly_dbcache.writer import Writer
-from gevent.event import Event
-from gevent.threadpool import ThreadPool
-
-from firefly_core.errors import StorageError
 
 __all__ = ["Upkeep"]
 
@@ -36,6 +37,7 @@ class Upkeep:
         overlay: Overlay,
         writer: Writer,
         ledger: Ledger,
+        graveyard: Graveyard,
         disk: Disk,
         pool: ThreadPool,
         *,
@@ -54,6 +56,7 @@ class Upkeep:
         self._overlay = overlay
         self._writer = writer
         self._ledger = ledger
+        self._graveyard = graveyard
         self._disk = disk
         self._pool = pool
         self._numbers = numbers
@@ -93,6 +96,8 @@ class Upkeep:
                 self._look()
                 self._wake.wait(INTERVAL)
                 self._wake.clear()
+        except gevent.GreenletExit:
+            raise
         except BaseException as error:
             self._fatal(error)
 
@@ -103,6 +108,7 @@ class Upkeep:
         elif journal.state is State.DEAD or self._worth_a_checkpoint():
             self.checkpoint()
         self._check_age()
+        self._graveyard.obey()
         if self._monotonic() - self._purged > PURGE_INTERVAL:
             self._purge()
 

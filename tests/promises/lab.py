@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from firefly_dbcache.config import Config
+from firefly_dbcache.config import DbCacheConfig
 from firefly_dbcache.durability import Durability
 from firefly_dbcache.handle import Handle
 from firefly_dbcache.local_store import LocalStore
@@ -22,10 +22,10 @@ from tests.promises.models import MODELS
 QUICK = {"slack": 65536, "flush_interval": 0.01, "sync_interval": 0.05, "start_timeout": 2.0, "timeout": 5.0}
 
 
-def make_config(folder: Path, **keys: Any) -> Config:
+def make_config(folder: Path, **keys: Any) -> DbCacheConfig:
     """Give a configuration whose journal and SQLite file are in `folder`."""
     table = {"database": f"sqlite:///{folder}/game.db", "journal": str(folder / "journal"), **QUICK, **keys}
-    return read_alone(Config, {name: value for name, value in table.items() if value is not None}, folder=folder)
+    return read_alone(DbCacheConfig, {name: value for name, value in table.items() if value is not None}, folder=folder)
 
 
 def make_owner(folder: Path, models: Sequence[Any] = MODELS, *, parts: Any = None, **keys: Any) -> Owner:

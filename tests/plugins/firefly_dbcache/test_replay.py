@@ -124,7 +124,7 @@ def test_a_cursor_that_is_ahead_of_the_journal_ends_in_a_new_segment(tmp_path):
     crashed(tmp_path, lambda db: db.create(Hero, name="after"))
     with lab.running(tmp_path) as db:
         assert db.owner.recovered == 1
-        assert len(segments(tmp_path)) == 1
+        lab.wait_until(lambda: len(segments(tmp_path)) == 1)
 
 
 def test_versions_go_on_above_all_that_were_ever_given(tmp_path):
