@@ -1,24 +1,24 @@
 """Every error that Firefly raises, and the statuses that `firefly-run` exits with.
 
-    FireflyError
-    ├── ConfigurationError      firefly.toml, a plugin or a handler module is wrong: nothing was started (exit 78)
-    ├── Refuse                  a handler says no to its client: code and message reach the client as they are
-    ├── ProtocolError           bytes that are not of the protocol: the connection ends, the reason is counted
-    ├── PayloadError            a body that does not fit its type: answered `bad_request`, with the path to the fault
-    ├── CallError               the ways in which a call between servers ends without a value
-    │   ├── RemoteError         the handler over there raised or refused: code and message
-    │   ├── DeadlineExceeded    no answer in time
-    │   ├── Disconnected        the channel was lost; `sent` says whether the request may have been executed
-    │   ├── Overloaded          a bound was reached: here (outbox) or there (requests in flight, journal)
-    │   ├── NoSuchMethod        nobody provides that method
-    │   └── NotAuthorized       this peer may not call that
-    ├── Unavailable             who could answer a command is away just now
-    └── StorageError            the db-cache
-        ├── Conflict            the row moved since it was read
-        ├── NotFound            there is no such row
-        └── StorageUnavailable  the database cannot be reached
+FireflyError
+├── ConfigurationError      firefly.toml, a plugin or a handler module is wrong: nothing was started (exit 78)
+├── Refuse                  a handler says no to its client: code and message reach the client as they are
+├── ProtocolError           bytes that are not of the protocol: the connection ends, the reason is counted
+├── PayloadError            a body that does not fit its type: answered `bad_request`, with the path to the fault
+├── CallError               the ways in which a call between servers ends without a value
+│   ├── RemoteError         the handler over there raised or refused: code and message
+│   ├── DeadlineExceeded    no answer in time
+│   ├── Disconnected        the channel was lost; `sent` says whether the request may have been executed
+│   ├── Overloaded          a bound was reached: here (outbox) or there (requests in flight, journal)
+│   ├── NoSuchMethod        nobody provides that method
+│   └── NotAuthorized       this peer may not call that
+├── Unavailable             who could answer a command is away just now
+└── StorageError            the db-cache
+    ├── Conflict            the row moved since it was read
+    ├── NotFound            there is no such row
+    └── StorageUnavailable  the database cannot be reached
 
-    CommandTimeout (BaseException)   thrown into a handler whose deadline has passed
+CommandTimeout (BaseException)   thrown into a handler whose deadline has passed
 """
 
 from __future__ import annotations
