@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -94,10 +95,32 @@ class Context:
         return self._kernel.groups.group(name)
 
     def push_to(
-        self, uid: Uid, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: object = None
+        self,
+        uid: Uid | Collection[Uid],
+        push: Push | int,
+        value: Any = None,
+        *,
+        policy: Policy | None = None,
+        key: Hashable = None,
     ) -> None:
-        """Send something unasked to a player, wherever he is. To one who is away it is a counted drop."""
+        """Send something unasked to a player, or to several, wherever they are. To one who is away it is dropped."""
         self._kernel.groups.push_to(uid, push, value, policy=policy, key=key)
+
+    def push_all(
+        self,
+        push: Push | int,
+        value: Any = None,
+        *,
+        policy: Policy | None = None,
+        key: Hashable = None,
+        but: Collection[Uid] = (),
+    ) -> None:
+        """Send something unasked to every player of the cluster, but those."""
+        self._kernel.groups.send({}, push, value, policy=policy, key=key, but=but)
+
+    def online(self) -> list[Uid]:
+        """Give the uids of all players who are logged in, at every gate that answers; blocks for those elsewhere."""
+        return self._kernel.groups.members(None)
 
     def __getattr__(self, name: str) -> Any:
         extras = self._extras

@@ -5,7 +5,7 @@ A push goes once to every gate that may have a reader; the gate knows who that i
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firefly_core.errors import CallError
@@ -21,16 +21,22 @@ __all__ = ["GATE_ROLE", "Group", "Groups", "Outlet"]
 
 GATE_ROLE = "gate"
 MAX_NAME = 255
+LIST = 1000
+"""Players that one message between servers names at most."""
 
 
 class Outlet(Protocol):
     """Where pushes leave for clients: the gate of this server, if it has one."""
 
     def deliver(self, target: dict[str, Any], parcel: Parcel) -> None:
-        """Push to this gate's sessions that `target` means: `{"group": name}`, `{"uid": uid}` or `{"sids": [...]}`."""
+        """Push to this gate's sessions that `target` means.
 
-    def members(self, group: str) -> list[Uid]:
-        """Give the uids of this gate's members of `group`."""
+        `{"group": name}`, `{"uids": [...]}`, `{"sids": [...]}`, or `{}` for all players; each but the third may leave
+        players out: `"but": [uid, ...]`.
+        """
+
+    def members(self, group: str | None) -> list[Uid]:
+        """Give the uids of this gate's members of `group`; of all its players for None."""
 
 
 class Group:
@@ -50,9 +56,17 @@ class Group:
         """Remove a session; harmless when it is not in."""
         session.leave(self.name)
 
-    def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
-        """Send something unasked to every member; never blocks."""
-        self._groups.send({"group": self.name}, push, value, policy=policy, key=key)
+    def push(
+        self,
+        push: Push | int,
+        value: Any = None,
+        *,
+        policy: Policy | None = None,
+        key: Hashable = None,
+        but: Collection[Uid] = (),
+    ) -> None:
+        """Send something unasked to every member but those players; never blocks."""
+        self._groups.send({"group": self.name}, push, value, policy=policy, key=key, but=but)
 
     def members(self) -> list[Uid]:
         """Give the uids of the members that are logged in, from all gates; blocks for those on other servers."""
@@ -76,10 +90,18 @@ class Groups:
         return Group(self, name)
 
     def push_to(
-        self, uid: Uid, push: Push | int, value: Any, *, policy: Policy | None = None, key: Hashable = None
+        self,
+        uid: Uid | Collection[Uid],
+        push: Push | int,
+        value: Any,
+        *,
+        policy: Policy | None = None,
+        key: Hashable = None,
     ) -> None:
-        """Push to a player, wherever he is."""
-        self.send({"uid": uid}, push, value, policy=policy, key=key)
+        """Push to a player or to several, wherever they are."""
+        uids = [uid] if isinstance(uid, (int, str)) else list(uid)
+        for begin in range(0, len(uids), LIST):
+            self.send({"uids": uids[begin : begin + LIST]}, push, value, policy=policy, key=key)
 
     def send(
         self,
@@ -89,8 +111,11 @@ class Groups:
         *,
         policy: Policy | None = None,
         key: Hashable = None,
+        but: Collection[Uid] = (),
     ) -> None:
-        """Push to every session that `target` means, at every gate."""
+        """Push to every session that `target` means, at every gate, leaving those players out."""
+        if but:
+            target = {**target, "but": list(but)}
         parcel = Parcel(push, value, policy, key, self._kernel.handlers.pushes)
         if self.outlet is not None:
             self.outlet.deliver(target, parcel)
@@ -100,14 +125,14 @@ class Groups:
             if not peer.notify("firefly.push", target, wire):
                 self.undelivered += 1
 
-    def members(self, name: str) -> list[Uid]:
-        """Give the uids of a group's members at every gate that answers."""
+    def members(self, name: str | None) -> list[Uid]:
+        """Give the uids of a group's members at every gate that answers; of all players for None."""
         found = self.outlet.members(name) if self.outlet is not None else []
         for peer in self._gates():
             try:
                 found.extend(peer.call("firefly.session", "members", name))
             except CallError as error:
-                self._kernel.log.warning("no members of %r from %s: %s", name, peer.name, error)
+                self._kernel.log.warning("no members of %s from %s: %s", name or "the cluster", peer.name, error)
         return found
 
     def _gates(self) -> Iterable[Peer]:

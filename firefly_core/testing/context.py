@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import attrs
@@ -33,13 +33,15 @@ WIRE = msgspec.json.Encoder()
 
 @attrs.frozen
 class Pushed:
-    """One push: `to` is `session`, `uid:<uid>` or `group:<name>`, `command` the push's id."""
+    """One push: `to` is `session`, `uid:<uid>`, `group:<name>` or `all`, `command` the push's id."""
 
     to: str
     command: int
     value: Any = None
     policy: Policy = attrs.field(default="reliable", eq=False)
     key: Hashable = attrs.field(default=None, eq=False)
+    but: tuple[Uid, ...] = attrs.field(default=(), eq=False)
+    """The players who were left out."""
     session: FakeSession | None = attrs.field(default=None, eq=False, repr=False)
     """Whose session it was pushed to, where `to` is `session`."""
 
@@ -126,12 +128,19 @@ class FakeContext(Context):
         return [pushed.value for pushed in self.pushes if pushed.command == number]
 
     def _record_push(
-        self, to: str, push: Push | int, value: Any, policy: Policy | None, key: Hashable, session: FakeSession | None
+        self,
+        to: str,
+        push: Push | int,
+        value: Any,
+        policy: Policy | None,
+        key: Hashable,
+        session: FakeSession | None,
+        but: tuple[Uid, ...] = (),
     ) -> None:
         if not isinstance(push, Push):
             push = Push(push)
         WIRE.encode(value)  # raises TypeError for what no codec could send
-        self.pushes.append(Pushed(to, push.id, value, policy or push.policy, key, session))
+        self.pushes.append(Pushed(to, push.id, value, policy or push.policy, key, but, session))
 
     def _note_call(self, called: Called) -> None:
         plain(list(called.arguments))  # raises TypeError for what cannot travel
@@ -179,13 +188,28 @@ class _FakeKernel:
     def group(self, name: str) -> Group:
         return Group(self, name)  # type: ignore[arg-type]
 
-    def push_to(self, uid: Uid, push: Push | int, value: Any, *, policy: Policy | None, key: Hashable) -> None:
-        self._context._record_push(f"uid:{uid}", push, value, policy, key, None)
+    def push_to(
+        self, uid: Uid | Collection[Uid], push: Push | int, value: Any, *, policy: Policy | None, key: Hashable
+    ) -> None:
+        for one in [uid] if isinstance(uid, (int, str)) else uid:
+            self._context._record_push(f"uid:{one}", push, value, policy, key, None)
 
     def send(
-        self, target: dict[str, str], push: Push | int, value: Any, *, policy: Policy | None, key: Hashable
+        self,
+        target: dict[str, str],
+        push: Push | int,
+        value: Any,
+        *,
+        policy: Policy | None,
+        key: Hashable,
+        but: Collection[Uid] = (),
     ) -> None:
-        self._context._record_push(f"group:{target['group']}", push, value, policy, key, None)
+        to = f"group:{target['group']}" if target else "all"
+        self._context._record_push(to, push, value, policy, key, None, tuple(but))
 
-    def members(self, name: str) -> list[Uid]:
+    def members(self, name: str | None) -> list[Uid]:
+        if name is None:
+            everybody = {session.uid for group in self._context.groups.values() for session in group}
+            own = self._context.uid
+            return [uid for uid in {*everybody, own} if uid is not None]
         return [session.uid for session in self._context.groups.get(name, ()) if session.uid is not None]

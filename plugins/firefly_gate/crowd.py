@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
 
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Uid
@@ -17,6 +20,10 @@ __all__ = ["Crowd"]
 
 MAX_GROUPS = 64
 """Groups that one session may be in."""
+SLICE = 256
+"""Sessions that a push reaches in one turn of the loop: about 1.5 ms."""
+MAX_DELIVERIES = 1024
+"""Pushes that may wait for those before them; beyond that the loop is held until there are fewer."""
 
 
 class Crowd:
@@ -26,6 +33,9 @@ class Crowd:
         self.sessions: dict[int, ClientSession] = {}
         self.players: dict[Uid, ClientSession] = {}
         self.groups: dict[str, dict[int, ClientSession]] = {}
+        self._deliveries: deque[Delivery] = deque()
+        """Pushes to many that are under way, and those that must wait behind them."""
+        self._loop = get_hub().loop
 
     def enter(self, session: ClientSession) -> None:
         """Take a new session in."""
@@ -77,32 +87,78 @@ class Crowd:
             if not members:
                 del self.groups[group]
 
-    def members(self, group: str) -> list[Uid]:
-        """Give the uids of a group's members here."""
+    def members(self, group: str | None) -> list[Uid]:
+        """Give the uids of a group's members here; of all players for None."""
+        if group is None:
+            return list(self.players)
         return [session.uid for session in self.groups.get(group, {}).values() if session.uid is not None]
 
     # ----------------------------------------------------------------------------------------------- pushes
 
     def push(self, session: ClientSession, parcel: Parcel) -> None:
         """Push to one session."""
-        session.deliver(*_frames(session, parcel), parcel.policy, parcel.key)
+        if self._deliveries:
+            self._deliveries.append(Delivery([session], parcel))
+        else:
+            session.deliver(*_frames(session, parcel), parcel.policy, parcel.key)
 
     def deliver(self, target: dict[str, Any], parcel: Parcel) -> None:
-        """Push to the sessions that `target` means; encoded once for each door."""
-        frames: dict[Door, tuple[bytes, bytes]] = {}
-        for session in list(self._readers(target)):
-            both = frames.get(session.door)
-            if both is None:
-                both = frames[session.door] = _frames(session, parcel)
-            session.deliver(*both, parcel.policy, parcel.key)
+        """Push to the sessions that `target` means, encoded once for each door; to many in slices of a loop turn."""
+        delivery = Delivery(list(self._readers(target)), parcel)
+        if self._deliveries:
+            # Behind those that are under way, so that each session gets its pushes in order.
+            self._deliveries.append(delivery)
+            while len(self._deliveries) > MAX_DELIVERIES:
+                self._deliver_slice()
+        elif delivery.run():
+            self._deliveries.append(delivery)
+            self._loop.run_callback(self._go_on)
+
+    def _go_on(self) -> None:
+        self._deliver_slice()
+        if self._deliveries:
+            self._loop.run_callback(self._go_on)
+
+    def _deliver_slice(self) -> None:
+        if self._deliveries and not self._deliveries[0].run():
+            self._deliveries.popleft()
 
     def _readers(self, target: dict[str, Any]) -> Iterable[ClientSession]:
         if "group" in target:
-            return self.groups.get(target["group"], {}).values()
-        if "uid" in target:
-            session = self.players.get(target["uid"])
-            return () if session is None else (session,)
-        return [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
+            found: Iterable[ClientSession] = self.groups.get(target["group"], {}).values()
+        elif "uids" in target:
+            found = [session for uid in target["uids"] if (session := self.players.get(uid)) is not None]
+        elif "sids" in target:
+            return [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
+        else:
+            found = self.players.values()
+        left_out = target.get("but")
+        return [session for session in found if session.uid not in left_out] if left_out else found
+
+
+class Delivery:
+    """One push on its way to many sessions."""
+
+    __slots__ = ("_frames", "_next", "_parcel", "_sessions")
+
+    def __init__(self, sessions: list[ClientSession], parcel: Parcel) -> None:
+        self._sessions = sessions
+        self._parcel = parcel
+        self._frames: dict[Door, tuple[bytes, bytes]] = {}
+        self._next = 0
+
+    def run(self) -> bool:
+        """Deliver to the next slice of sessions; whether any are left."""
+        frames, parcel = self._frames, self._parcel
+        policy, key = parcel.policy, parcel.key
+        end = self._next + SLICE
+        for session in self._sessions[self._next : end]:
+            both = frames.get(session.door)
+            if both is None:
+                both = frames[session.door] = _frames(session, parcel)
+            session.deliver(*both, policy, key)
+        self._next = end
+        return end < len(self._sessions)
 
 
 def _frames(session: ClientSession, parcel: Parcel) -> tuple[bytes, bytes]:

@@ -209,3 +209,16 @@ def test_start_handlers_take_the_context_too():
         return {"opened": ctx.clock.time()}
 
     assert start(FakeContext(session=None, clock=StillClock(time=5.0))) == {"opened": 5.0}
+
+
+def test_pushes_to_all_and_to_several_are_recorded():
+    ctx = FakeContext(uid=7)
+    ctx.push_all(2003, "hello", but=[7])
+    ctx.push_to([1, 2], 2003, "you two")
+    assert ctx.pushes == [
+        Pushed("all", 2003, "hello"),
+        Pushed("uid:1", 2003, "you two"),
+        Pushed("uid:2", 2003, "you two"),
+    ]
+    assert ctx.pushes[0].but == (7,)
+    assert ctx.online() == [7]

@@ -125,6 +125,14 @@ def move_to(ctx, process: str):
     ctx.session.route("world", process)
 
 
+@command(14)
+def announce(ctx, but: list[int]):
+    ctx.push_all(caught, "to all", but=but)
+    ctx.group("meadow").push(caught, "to the group", but=but)
+    ctx.push_to([7, 9, 999], caught, "to some")
+    return sorted(ctx.online())
+
+
 @remote("log")
 def log(ctx):
     return ctx.state["log"]
@@ -132,7 +140,7 @@ def log(ctx):
 
 HANDLERS = [
     start, arrive, enter, depart, login, number, rest, name, shout, kick, fail, hang, elsewhere, leave_group,
-    logout, where, move_to, log,
+    logout, where, move_to, announce, log,
 ]  # fmt: skip
 
 
@@ -213,6 +221,27 @@ def test_a_push_to_a_player_finds_him_and_one_to_nobody_is_let_go(cluster, playe
     player.request("elsewhere", 8)
     assert other.wait_push("caught") == "for you"
     player.request("elsewhere", 999)
+
+
+def test_pushes_go_to_all_to_some_or_to_all_but_some(cluster, player):
+    others = [cluster.connect(), cluster.connect()]
+    for uid, other in zip((8, 9), others, strict=True):
+        other.request("login", uid)
+    others[0].request("leave_group")
+    assert player.request("announce", [9]) == [7, 8, 9]
+    gevent.sleep(0.1)
+    got = [[push.body for push in client.pushes] for client in (player, *others)]
+    assert got == [["to all", "to the group", "to some"], ["to all"], ["to some"]]
+
+
+def test_a_push_to_very_many_reaches_each_in_order_and_lets_others_in_between(cluster, player):
+    many = [cluster.connect() for _ in range(600)]
+    for uid, client in enumerate(many, start=1000):
+        client.request("login", uid)
+    for number in range(3):
+        player.request("shout", str(number))
+    gevent.sleep(0.5)
+    assert all([push.body[1] for push in client.pushes] == ["0", "1", "2"] for client in many)
 
 
 def test_a_kick_from_the_node_says_why(player):
