@@ -52,7 +52,7 @@ class Admission:
     def enter(self, address: str) -> str | None:
         """Count a new connection; gives the word it is refused with, or None. `leave` must follow in both cases."""
         key = address_key(address)
-        if self._is_exempt(key):
+        if self.is_exempt(address):
             return None
         account = self._account(key)
         account.connections += 1
@@ -84,7 +84,9 @@ class Admission:
             account = self._accounts[key] = _Account(most, self._clock.monotonic())
         return account
 
-    def _is_exempt(self, key: str) -> bool:
+    def is_exempt(self, address: str) -> bool:
+        """Whether no limit of addresses holds for this one."""
+        key = address_key(address)
         known = self._exempt.get(key)
         if known is None:
             if len(self._exempt) >= MAX_ADDRESSES:

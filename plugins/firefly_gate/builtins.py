@@ -1,4 +1,4 @@
-"""Commands of the gate itself, for formats with names; their names begin with `firefly.`, which no handler's may."""
+"""Commands of the gate itself; their names begin with `firefly.`, which no handler's may."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.run import Run
+from firefly_gate.authentication import LOGIN
 from firefly_gate.commands import Command
 from firefly_gate.resume import RESUME, TOKEN
 
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["builtins"]
 
 
-def builtins(gate: Gate) -> dict[int | str, Command]:
-    """Give the gate's own commands, by name only."""
-    return {
-        TOKEN: _builtin(gate, TOKEN, gate.resumption.on_token, public=False),
-        RESUME: _builtin(gate, RESUME, gate.resumption.on_resume, public=True),
-    }
+def builtins(gate: Gate, *, resumable: bool) -> dict[int | str, Command]:
+    """Give the gate's own commands; the login has an id too, where the file gives it one."""
+    login = _builtin(gate, LOGIN, gate.authentication.on_login, public=True)
+    commands: dict[int | str, Command] = {LOGIN: login}
+    if gate.config.login_command is not None:
+        login.id = gate.config.login_command
+        commands[login.id] = login
+    if resumable:
+        commands[TOKEN] = _builtin(gate, TOKEN, gate.resumption.on_token, public=False)
+        commands[RESUME] = _builtin(gate, RESUME, gate.resumption.on_resume, public=True)
+    return commands
 
 
 def _builtin(gate: Gate, name: str, run: Run, *, public: bool) -> Command:

@@ -247,6 +247,8 @@ class ClientSession(Session, Connection):
         if request.request_id is not None or self.wire.answers_always:
             body = self.door.error_body(code, message)
             self._answer(request, self.wire.encode_error(request, code, message, body))
+        if self.uid is None:
+            self.gate.authentication.refused(self, code)
 
     def _answer(self, request: Request, frame: bytes) -> None:
         if self.kept is not None:

@@ -18,6 +18,7 @@ from firefly_core.kernel.config import (
     key,
     list_of,
     listeners,
+    optional,
     text,
 )
 from firefly_core.kernel.config import rate as rate_rule
@@ -98,3 +99,10 @@ class GateConfig:
     resume_buffer: int = key(
         size_rule(1 * KiB, 16 * MiB), "bytes of pushes that are kept for a client until it acknowledges them", 32 * KiB
     )
+    login_command: int | None = key(
+        optional(integer(0, 2**32 - 1)),
+        "id of the gate's own login command, whose body goes to the hook firefly_authenticate; by name: firefly.login",
+        None,
+    )
+    account_failures: int = key(integer(1, 1000), "failed logins that lock an account for a minute", 5)
+    address_failures: int = key(integer(1, 1000), "failed logins that lock an address for ten minutes", 10)

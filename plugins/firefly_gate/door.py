@@ -62,8 +62,8 @@ class Door:
     def learn(self) -> None:
         """Look anew at which commands this server and its peers take."""
         self.commands = command_table(self._gate.kernel, self.codec, self._gate.config.timeout)
-        if self._protocol.resumable:
-            self.commands |= builtins(self._gate)
+        for key, command in builtins(self._gate, resumable=self._protocol.resumable).items():
+            self.commands.setdefault(key, command)
         self._names.clear()
         self._names.update({command.name: command.id for command in self.commands.values()})
         self._names.update({push.name: push.id for push in self._gate.kernel.handlers.pushes.values()})

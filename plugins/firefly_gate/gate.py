@@ -21,6 +21,7 @@ from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid
 from firefly_core.wire.protocol import Request
 from firefly_gate.admission import Admission
+from firefly_gate.authentication import Authentication
 from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
@@ -71,6 +72,7 @@ class Gate(Service):
         self.nodes = NodeLink(self)
         self.logins = Logins(self)
         self.resumption = Resumption(self)
+        self.authentication = Authentication(self)
         self._number = _gate_number(kernel)
         self._next = 0
         self._leaving: dict[int, str] = {}
@@ -116,6 +118,7 @@ class Gate(Service):
             "groups": len(self.crowd.groups),
             "accepted_total": self.counts.accepted,
             "refused_total": self.counts.refused,
+            "login_failures_total": self.authentication.failures,
             "throttled_total": self.counts.throttled,
             "pushes_dropped_total": self.counts.dropped,
             "errors_total": self.counts.errors.total(),
@@ -140,6 +143,8 @@ class Gate(Service):
         self.crowd.enter(session)
         session.stream.start()
         refusal = self.admission.enter(session.address)
+        if self.authentication.locked(session.address):
+            refusal = "locked"
         if self._closing or len(self.crowd.sessions) > self.config.max_sessions:
             refusal = "busy"
         if refusal is not None:
