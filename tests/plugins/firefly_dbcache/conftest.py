@@ -1,10 +1,14 @@
-"""Owners in folders of their own; the real servers come from tests/promises/servers.py."""
+"""Owners in folders of their own, and the real servers, each started by the first test that wants it."""
 
 import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from tests.promises import lab
+from tests.promises import lab, servers
 
 
 @pytest.fixture
@@ -22,3 +26,77 @@ def owners(tmp_path):
 def db(owners):
     """The handle of a running owner on SQLite."""
     return owners()
+
+
+@contextlib.contextmanager
+def home():
+    """A short path that the servers' own users may enter: a socket's name has at most 107 characters."""
+    path = Path(tempfile.mkdtemp(prefix="firefly-"))
+    os.chmod(path, 0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def real(kind):
+    with home() as folder:
+        server = kind(folder, durable=False)
+        if hasattr(server, "prepare"):
+            server.prepare()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def memcached_server():
+    yield from real(servers.Memcached)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    yield from real(servers.Mariadb)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    yield from real(servers.Postgres)
+
+
+def running(server):
+    """Give a server as a test wants to find it: up and answering, whatever the test before did to it."""
+    server.thaw()
+    if server.process is None or server.process.poll() is not None:
+        server.start()
+    return server
+
+
+@pytest.fixture
+def memcached(memcached_server):
+    server = running(memcached_server)
+    server.ask("flush_all")
+    yield server
+    running(server)
+
+
+@pytest.fixture
+def mariadb(mariadb_server):
+    yield running(mariadb_server)
+    running(mariadb_server)
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    yield running(postgres_server)
+    running(postgres_server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def database(request, tmp_path):
+    """The URL of a new, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/game.db"
+    return request.getfixturevalue({"postgresql": "postgres", "mysql": "mariadb"}[request.param]).fresh("game")
