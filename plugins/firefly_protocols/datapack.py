@@ -19,6 +19,7 @@ __all__ = ["Datapack", "DatapackConfig", "Header"]
 HEADER = 17
 FIXED = struct.Struct("!5BI")
 LENGTH_AND_COMMAND = struct.Struct("!II")
+HEAD = struct.Struct("!9sII").pack
 MAGIC = 4
 VERSIONS = FIXED.size
 KNOWN = 4096
@@ -172,13 +173,13 @@ class Datapack(Protocol):
         return self._tail is not None
 
     def encode_reply(self, request: Request, body: bytes) -> bytes:
-        return self._fixed + LENGTH_AND_COMMAND.pack(len(body) + 4, request.command) + body
+        return HEAD(self._fixed, len(body) + 4, request.command) + body
 
     def encode_error(self, request: Request, code: str, message: str, body: bytes) -> bytes:  # noqa: ARG002
         command = self.settings.error_command
         if command is None:
             command = request.command
-        return self._fixed + LENGTH_AND_COMMAND.pack(len(body) + 4, command) + body
+        return HEAD(self._fixed, len(body) + 4, command) + body
 
     def encode_push(self, command: int, name: str, body: bytes) -> bytes:  # noqa: ARG002
-        return self._fixed + LENGTH_AND_COMMAND.pack(len(body) + 4, command) + body
+        return HEAD(self._fixed, len(body) + 4, command) + body

@@ -24,6 +24,8 @@ __all__ = ["JsonConfig", "JsonText"]
 PING = b'{"cmd":"ping"}'
 PONG = b'{"cmd":"pong"}'
 BLANK = b" \t\r"
+OWN = ("ping", "pong", "ack", "goodbye")
+"""What belongs to the format itself, without an id."""
 
 
 class Message(msgspec.Struct, gc=False):
@@ -74,7 +76,9 @@ class JsonText(Protocol):
                 message = self._read(line)
                 if message.ack > self.acknowledged:
                     self.acknowledged = message.ack
-                if message.id is None and message.cmd in ("ping", "pong", "ack"):
+                if message.id is None and message.cmd in OWN:
+                    if message.cmd == "goodbye":
+                        raise ProtocolError("closed", "the client has said goodbye")
                     pinged = pinged or message.cmd == "ping"
                 else:
                     requests.append(Request(message.cmd, bytes(message.body), message.id))

@@ -22,6 +22,8 @@ from firefly_core.wire.protocol import NO_NAMES, Limits, Protocol, Request
 __all__ = ["MsgpackConfig", "MsgpackFrames"]
 
 PREFIX = 4
+OWN = ("ping", "pong", "ack", "goodbye")
+"""What belongs to the format itself, without an id."""
 
 
 class Message(msgspec.Struct, array_like=True, gc=False):
@@ -73,7 +75,9 @@ class MsgpackFrames(Protocol):
                 message = self._read(array)
                 if message.ack is not None and message.ack > self.acknowledged:
                     self.acknowledged = message.ack
-                if message.id is None and message.cmd in ("ping", "pong", "ack"):
+                if message.id is None and message.cmd in OWN:
+                    if message.cmd == "goodbye":
+                        raise ProtocolError("closed", "the client has said goodbye")
                     pinged = pinged or message.cmd == "ping"
                 else:
                     requests.append(Request(message.cmd, bytes(message.body), message.id))

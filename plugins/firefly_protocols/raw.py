@@ -44,6 +44,8 @@ class RawCodec(Codec):
         return refuse
 
     def encode(self, value: Any) -> bytes:
+        if value.__class__ is bytes:
+            return value  # type: ignore[no-any-return]
         if value is None:
             return b""
         if isinstance(value, BYTES):

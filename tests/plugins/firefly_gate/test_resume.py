@@ -238,3 +238,16 @@ def test_a_kicked_session_does_not_come_back(cluster, player):
     assert moments == ["disconnect 7"]
     client = cluster.connect(scheme="tcp")
     assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
+
+
+def test_a_goodbye_of_the_client_ends_the_session_once_what_runs_is_done(cluster, player):
+    player.ask("catch", 1.0)
+    gevent.sleep(0.1)
+    player.write(b'{"cmd": "goodbye"}\n')
+    player.wait_closed()
+    assert moments == []
+    gevent.sleep(1.5)
+    assert runs == [1.0]
+    assert moments == ["disconnect 7"]
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"

@@ -1,0 +1,389 @@
+"""A client's connection without a socket or a clock: what to do when, for any driver.
+
+1. `start`: `Dial` asks the driver for a line; `connected` says that it stands
+2. the session: `firefly.resume` where there is a token; else `LoginNeeded`, and then a token is asked for
+3. `State.OPEN`: requests are written, answers and pushes read; of numbered pushes each is told once, and acknowledged
+4. the line is lost: requests wait, `Dial` comes again after a delay, and once the session is resumed every request that
+   has no answer is written again under its old id. The server repeats the answers to those that it has executed.
+
+Where the session cannot be resumed, requests that were sent end as `Disconnected(sent=True)`; the others wait for the
+new one. A goodbye of the server ends the client, unless its reason will pass.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from firefly_client.acknowledged import Acknowledged
+from firefly_client.errors import (
+    BadMessage,
+    Disconnected,
+    Ended,
+    FireflyError,
+    Overloaded,
+    RequestTimeout,
+    ServerError,
+)
+from firefly_client.events import (
+    Answered,
+    Changed,
+    Dial,
+    Event,
+    Failed,
+    HangUp,
+    LoginNeeded,
+    Pushed,
+    Resumed,
+    State,
+)
+from firefly_client.limits import Limits
+from firefly_client.line import Line, Turn
+from firefly_client.requests import Pending, Requests
+from firefly_client.wire import Answer, Control, Message, Push, Wire
+
+__all__ = ["PASSING_CODES", "PASSING_REASONS", "Connection"]
+
+PASSING_REASONS = frozenset(
+    ("server_stopping", "busy", "too_many_connections", "too_many_attempts", "frame_timeout", "login_timeout")
+)
+"""Goodbyes after which it is worth coming back."""
+PASSING_CODES = frozenset(("unavailable", "overloaded", "timeout", "rate_limited", "disconnected"))
+"""Errors of a login that is worth another try."""
+
+
+class _Phase(enum.Enum):
+    """How far the session is, on a line that stands."""
+
+    NONE = 0
+    RESUMING = 1
+    LOGIN = 2
+    TOKEN = 3
+    READY = 4
+
+
+class Connection:
+    """One client's session across its lines.
+
+    The driver calls what happens, with `now` from one steady clock; after each call it writes `take_output` and then
+    does what `take_events` says, and it calls `tick` at `due`. It reports nothing of a line that it was told to hang
+    up. With `login` False there is no `LoginNeeded`, and no session to resume.
+    """
+
+    def __init__(
+        self, wire: Wire, chance: Callable[[], float], *, login: bool, resume: bool = True, limits: Limits | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.state = State.ENDED
+        self.reason = "not started"
+        """Why it is in that state."""
+        self._wire = wire
+        self._login = login
+        self._resume = resume and wire.resumable
+        self._line = Line(self.limits, chance, heartbeat=wire.controls)
+        self._requests = Requests(self.limits.window, self.limits.queue)
+        self._acknowledged = Acknowledged(self.limits)
+        self._phase = _Phase.NONE
+        self._attempt = 0
+        """Counts the logins."""
+        self._own = 0
+        """The id of the request that makes the session."""
+        self._token: str | None = None
+        self._now = 0.0
+        self._output: list[bytes] = []
+        self._events: list[Event] = []
+
+    # ------------------------------------------------------------------------------------------ for the driver
+
+    @property
+    def due(self) -> float | None:
+        """When `tick` is to be called next; None: not before something else happens."""
+        times = [time for time in (self._requests.next_deadline, self._line.due) if time is not None]
+        return min(times, default=None)
+
+    def take_output(self) -> list[bytes]:
+        """Give the messages to write, in order."""
+        output, self._output = self._output, []
+        return output
+
+    def take_events(self) -> list[Event]:
+        """Give what happened, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def start(self, now: float) -> None:
+        """Begin to connect; without effect while it is connected or tries to be."""
+        self._now = now
+        if self.state is State.ENDED:
+            self._line.settled()
+            self._dial()
+
+    def hurry(self, now: float) -> None:
+        """Make the next attempt at once, where one is waited for."""
+        self._now = now
+        if self.state is State.WAITING:
+            self._dial()
+
+    def connected(self, now: float, *, stream: bool) -> None:
+        """Note that the line stands, WebSocket's opening handshake included; `stream`: messages come as bytes."""
+        self._now = now
+        if not self._line.dialing:
+            return
+        self._line.stands(now)
+        self._wire.reset(stream=stream)
+        if self._token is not None:
+            self._phase = _Phase.RESUMING
+            self._ask("firefly.resume", {"token": self._token})
+        else:
+            self._begin_session()
+
+    def heard(self, now: float) -> None:
+        """Note a sign of life; `receive` does so by itself."""
+        self._now = now
+        if self._line.up:
+            self._line.heard(now)
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take what arrived."""
+        self.heard(now)
+        try:
+            for message in self._wire.receive(data):
+                if self._line.up:  # what comes behind a goodbye is nothing to us
+                    self._take(message, len(data))
+        except BadMessage as error:
+            self._hang_up(error.code)
+
+    def lost(self, reason: str, now: float) -> None:
+        """Note that the line has ended, or could not be had."""
+        self._now = now
+        if not self._line.up and not self._line.dialing:
+            return
+        self._phase = _Phase.NONE
+        self._output.clear()
+        for pending in self._requests.take(lambda pending: pending.urgent):
+            self._fail(pending, Disconnected(f"the line was lost: {reason}", sent=True))
+        if self._token is None:
+            self._forget_session(reason)
+        self._line.wait(now)
+        self._change(State.WAITING, reason)
+
+    def tick(self, now: float) -> None:
+        """Do what the time has come for."""
+        self._now = now
+        for pending in self._requests.late(now):
+            what = "no answer" if pending.sent else "no connection"
+            self._fail(pending, RequestTimeout(f"{what} in time for {pending.command}"))
+            if pending.id == self._own:
+                self._hang_up("timeout")
+        if self._phase is _Phase.READY:
+            self._flush()
+        turn = self._line.tick(now)
+        if turn is Turn.DIAL:
+            self._dial()
+        elif turn is Turn.PING:
+            self._control("ping")
+        elif turn is Turn.DEAD:
+            self._hang_up("timeout" if self._line.up else "connect_timeout")
+
+    # ------------------------------------------------------------------------------------------- for the player
+
+    def request(
+        self, command: int | str, body: Any, now: float, *, timeout: float | None = None, attempt: int = 0
+    ) -> int:
+        """Ask; the id comes back in `Answered` or `Failed`, once. `attempt`: as part of that login.
+
+        Raises Ended, Overloaded, Disconnected, and TypeError or ValueError for a body that cannot be sent.
+        """
+        identity = self._requests.new_id()
+        self._add(identity, command, body, now, timeout, attempt)
+        return identity
+
+    def notify(self, command: int | str, body: Any, now: float, *, attempt: int = 0) -> None:
+        """Tell without wanting an answer; what was on the line when it broke may be lost. Raises as `request`."""
+        self._add(None, command, body, now, None, attempt)
+
+    def cancel(self, identity: int) -> None:
+        """Want no answer any more; the request may be executed all the same."""
+        self._requests.end(identity)
+
+    def logged_in(self, attempt: int, now: float) -> None:
+        """Note that the login has succeeded."""
+        self._now = now
+        if not self._is_login(attempt):
+            return
+        if self._resume:
+            self._phase = _Phase.TOKEN
+            self._ask("firefly.token", None)
+        else:
+            self._open()
+
+    def login_failed(self, attempt: int, error: BaseException, now: float) -> None:
+        """Note that the login has failed: another try follows if that may help, else the client ends."""
+        self._now = now
+        if not self._is_login(attempt):
+            return
+        code = error.code if isinstance(error, FireflyError) else "login_failed"
+        if code in PASSING_CODES:
+            self._hang_up(code)
+        else:
+            self._end(code, error)
+
+    def drop(self, now: float, reason: str = "dropped") -> None:
+        """Cut the line without a word, as a bad network does; the session is resumed on the next one."""
+        self._now = now
+        self._hang_up(reason)
+
+    def close(self) -> None:
+        """End for good: say goodbye, close the line, fail what is open."""
+        if self._line.up and self._wire.controls:
+            self._control("goodbye")
+        self._end("closed")
+
+    # ---------------------------------------------------------------------------------------------- the session
+
+    def _dial(self) -> None:
+        self._line.dial(self._now)
+        self._change(State.CONNECTING)
+        self._events.append(Dial())
+
+    def _begin_session(self) -> None:
+        if self._login:
+            self._phase = _Phase.LOGIN
+            self._attempt += 1
+            self._events.append(LoginNeeded(self._attempt))
+        else:
+            self._open()
+
+    def _is_login(self, attempt: int) -> bool:
+        return self._phase is _Phase.LOGIN and attempt == self._attempt
+
+    def _open(self) -> None:
+        self._phase = _Phase.READY
+        self._line.settled()
+        self._change(State.OPEN)
+        self._flush()
+
+    def _take(self, message: Message, size: int) -> None:
+        if isinstance(message, Push):
+            self._take_push(message, size)
+        elif isinstance(message, Control):
+            self._take_control(message)
+        elif (pending := self._requests.end(message.id)) is not None:
+            if message.id == self._own:
+                self._take_own(message)
+            elif message.error is not None:
+                self._fail(pending, ServerError(*message.error))
+            else:
+                self._events.append(Answered(message.id, message.body))
+            if self._phase is _Phase.READY:
+                self._flush()
+
+    def _take_own(self, answer: Answer) -> None:
+        """Take the answer to `firefly.resume` or `firefly.token`."""
+        body = answer.body if isinstance(answer.body, dict) else {}
+        token = body.get("token")
+        self._token = token if isinstance(token, str) else None
+        if self._phase is _Phase.TOKEN:
+            self._open()
+        elif self._token is None:
+            self._forget_session("it cannot be resumed")
+            self._begin_session()
+        else:
+            for pending in self._requests.to_repeat():
+                self._write(pending.id, pending.command, pending.body)
+            self._events.append(Resumed(bool(body.get("resync"))))
+            self._open()
+
+    def _forget_session(self, reason: str) -> None:
+        self._acknowledged.reset()
+        for pending in self._requests.take(lambda pending: pending.sent):
+            self._fail(pending, Disconnected(f"the session was lost: {reason}", sent=True))
+
+    def _take_push(self, push: Push, size: int) -> None:
+        if self._acknowledged.take(push.seq, size):
+            self._events.append(Pushed(push))
+        if self._acknowledged.due:
+            self._control("ack")
+
+    def _take_control(self, control: Control) -> None:
+        if control.name == "ping":
+            self._control("pong")
+        elif control.name == "goodbye":
+            if control.reason in PASSING_REASONS:
+                self._hang_up(control.reason)
+            else:
+                self._end(control.reason)
+
+    # ----------------------------------------------------------------------------------------------- small parts
+
+    def _add(
+        self, identity: int | None, command: int | str, body: Any, now: float, timeout: float | None, attempt: int
+    ) -> None:
+        self._now = now
+        data = self._wire.encode_body(body)
+        if len(data) > self.limits.max_body:
+            raise ValueError(f"a body of {len(data)} bytes for {command}, {self.limits.max_body} are allowed")
+        deadline = now + (self.limits.timeout if timeout is None else timeout)
+        pending = Pending(identity, command, data, deadline, urgent=attempt > 0)
+        if self.state is State.ENDED:
+            raise Ended(self.reason)
+        if pending.urgent:
+            if not self._is_login(attempt):
+                raise Disconnected("the line of this login is lost", sent=False)
+            self._send(pending)
+            return
+        if self._requests.full(now):
+            raise Overloaded(f"{self.limits.queue} requests wait already")
+        self._requests.add(pending)
+        if self._phase is _Phase.READY:
+            self._flush()
+
+    def _ask(self, command: str, body: Any) -> None:
+        """Send a request that makes the session."""
+        self._own = self._requests.new_id()
+        deadline = self._now + self.limits.timeout
+        self._send(Pending(self._own, command, self._wire.encode_body(body), deadline, urgent=True))
+
+    def _send(self, pending: Pending) -> None:
+        pending.sent = True
+        self._requests.add(pending)
+        self._write(pending.id, pending.command, pending.body)
+
+    def _flush(self) -> None:
+        for pending in self._requests.ready(self._now):
+            self._write(pending.id, pending.command, pending.body)
+
+    def _control(self, name: str) -> None:
+        """Send a message of the format itself."""
+        self._write(None, name, self._wire.encode_body(None))
+
+    def _write(self, identity: int | None, command: int | str, body: bytes) -> None:
+        self._output.append(self._wire.encode(identity, command, body, self._acknowledged.seq))
+        self._acknowledged.said()
+
+    def _fail(self, pending: Pending, error: FireflyError) -> None:
+        if pending.id is not None and pending.id != self._own:
+            self._events.append(Failed(pending.id, error))
+
+    def _hang_up(self, reason: str) -> None:
+        if self._line.up or self._line.dialing:
+            self._events.append(HangUp(polite=False))
+            self.lost(reason, self._now)
+
+    def _end(self, reason: str, error: BaseException | None = None) -> None:
+        if self._line.up or self._line.dialing:
+            self._events.append(HangUp(polite=True))
+        self._line.end()
+        self._phase = _Phase.NONE
+        self._token = None
+        self._acknowledged.reset()
+        for pending in self._requests.clear():
+            self._fail(pending, Ended(reason))
+        self._change(State.ENDED, reason, error)
+
+    def _change(self, state: State, reason: str = "", error: BaseException | None = None) -> None:
+        if state is not self.state or state is State.ENDED:
+            self.state = state
+            self.reason = reason
+            self._events.append(Changed(state, reason, error))
