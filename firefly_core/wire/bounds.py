@@ -48,7 +48,7 @@ class Bounds:
     def check(self, value: Any, *, keys: bool = True) -> None:
         """Raise PayloadError, with the path to it, if anything in `value` is too large, too deep or of a wrong kind.
 
-        `keys=False` leaves the kind of the maps' keys unchecked.
+        With `keys=False` the maps' keys may be of every kind, and are checked as values are.
         """
         try:
             if value.__class__ in LOOKED_AT:
@@ -83,7 +83,10 @@ class Bounds:
         if len(value) > self.map:
             raise _Fault(f"a map of {len(value)} entries, {self.map} are allowed")
         for name, item in value.items():
-            if keys and name.__class__ is not str and not (self.int_keys and name.__class__ is int):
+            if not keys:
+                if name.__class__ in LOOKED_AT:
+                    self._walk(name, depth, keys)
+            elif name.__class__ is not str and not (self.int_keys and name.__class__ is int):
                 raise _Fault("keys must be strings or integers" if self.int_keys else "keys must be strings")
             if item.__class__ in LOOKED_AT:
                 try:

@@ -7,6 +7,7 @@ it going. `run.py` drives them for minutes, `test_fuzz.py` for a moment.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -209,7 +210,7 @@ SEEDS: dict[str, list[bytes]] = {
     "pomelo": [b"\x80" + part for part in [*PACKAGES, b"".join(PACKAGES)]],
     "pomelo_opening": [b"\x80" + POMELO_OPENING + PACKAGES[0]],
     "json_codec": [json.dumps(value).encode() for value in VALUES],
-    "msgpack_codec": [msgpack.packb(value) for value in VALUES],
+    "msgpack_codec": [msgpack.packb(value) for value in [*VALUES, {"more": {math.nan: 1, (1, 2): 3}}]],
     "websocket": [b"\x80" + part for part in [*FRAMES, b"".join(FRAMES[:3])]],
     "upgrade": [HANDSHAKE, HANDSHAKE.replace(b"Host", b"Origin")],
     "envelope": [b"\x80" + msgpack.packb(call) for call in CALLS],

@@ -65,6 +65,16 @@ def test_clients_send_finite_numbers(number):
         PEER.check(value)
 
 
+def test_keys_of_every_kind_are_checked_as_values_are():
+    CLIENT.check({(1, 2): 3, 1.5: 4, None: 5}, keys=False)
+    for key in (math.nan, (1, math.inf), (0,) * 1025, to_tuple(nested(33))):
+        refusal(CLIENT, {"a": {key: 1}}, keys=False)
+
+
+def to_tuple(value):
+    return tuple(map(to_tuple, value))
+
+
 def test_the_fault_is_told_with_its_path():
     assert refusal(CLIENT, {"a": [0, {"b": {1: 2}}]}).endswith("at `$.a[1].b`")
     assert refusal(CLIENT, math.nan).endswith("at `$`")

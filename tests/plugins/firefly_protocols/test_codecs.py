@@ -295,6 +295,8 @@ def test_msgpack_that_is_malformed_or_forbidden_is_refused(body):
         "81 a8 616e797468696e67 cb 7f f0 00 00 00 00 00 00",
         "82 a1 78 01 a1 79 cb 7f f8 00 00 00 00 00 00",
         "82 a1 78 01 a5 6f74686572 91 90 c1",
+        "81 a8 616e797468696e67 81 cb 7f f8 00 00 00 00 00 00 01",
+        "81 a8 616e797468696e67 81 91 cb 7f f8 00 00 00 00 00 00 01",
     ],
 )
 def test_what_is_forbidden_is_refused_inside_classes_too(body):
