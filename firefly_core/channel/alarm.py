@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["Alarm"]
 
+SHORTEST = 0.001
+"""Seconds to wait when the timer was early; less might not move a clock at all."""
+
 
 class Alarm:
     """Rings in the hub at the earliest moment it was set to; `ring` must neither block nor raise, and sets it anew.
@@ -31,9 +34,7 @@ class Alarm:
         if moment >= self.at:
             return
         self.stop()
-        self.at = moment
-        self._timer = self._loop.timer(max(0.0, moment - self._now()))
-        self._timer.start(self._on_timer)
+        self._arm(moment, max(0.0, moment - self._now()))
 
     def stop(self) -> None:
         """Do not ring."""
@@ -43,11 +44,17 @@ class Alarm:
             self._timer.close()
             self._timer = None
 
+    def _arm(self, moment: float, delay: float) -> None:
+        self.at = moment
+        self._timer = self._loop.timer(delay)
+        self._timer.start(self._on_timer)
+
     def _on_timer(self) -> None:
         moment = self.at
         self.stop()
-        if self._now() < moment:
+        early = moment - self._now()
+        if early > 0:
             # The loop's clock and ours differ by a little; nothing may end before its time.
-            self.set(moment)
+            self._arm(moment, max(early, SHORTEST))
         else:
             self._ring()

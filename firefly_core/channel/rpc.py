@@ -218,7 +218,9 @@ class RpcChannel:
 
     def fail(self, error: ProtocolError) -> None:
         """Close, because the other end breaks the protocol."""
-        log.warning("closing the channel of %s: %s: %s", self.address, error.reason, error)
+        # Anybody can make a stranger's connection fail, as often as he likes.
+        level = logging.INFO if self.peer is None else logging.WARNING
+        log.log(level, "closing the channel of %s: %s: %s", self.address, error.reason, error)
         self.close(error.reason)
 
     def on_hello(self, peer: PeerIdentity) -> None:
