@@ -45,7 +45,7 @@ class RawCodec(Codec):
 
     def encode(self, value: Any) -> bytes:
         if value.__class__ is bytes:
-            return value  # type: ignore[no-any-return]
+            return value
         if value is None:
             return b""
         if isinstance(value, BYTES):
