@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from firefly_core.kernel.refuge import Refuge
 from firefly_core.kernel.roots import ROOT
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Directory:
         self._kernel = kernel
         self._logins: dict[Uid, Login] = {}
         self._generation = 0
+        self.refuge = Refuge(kernel)
         mesh = kernel.mesh
         mesh.methods["firefly.login"] = lambda peer, *rest: self.login(peer.name, *rest)
         mesh.methods["firefly.logout"] = lambda peer, *rest: self.logout(peer.name, *rest)

@@ -18,8 +18,8 @@ INTRODUCTION = """\
 Every hook that a plugin may have. This page is made from `firefly_core/kernel/hookspecs.py` by `make docs`.
 
 A plugin is a module that an entry point in group `firefly.plugins` names. It says `FIREFLY_API = 1` and marks functions
-with `firefly_core.hookimpl`; a function may leave out arguments that it does not need. Plugins are called in the order of
-`plugins` in firefly.toml. One that cannot be loaded, or whose offer is none, keeps everything from starting (78).
+with `firefly_core.hookimpl`; a function may leave out arguments it does not need. Plugins are called in the order of
+`plugins` in firefly.toml. One that cannot be loaded, or that offers no such thing, keeps all from starting (78).
 
 """
 KINDS = {

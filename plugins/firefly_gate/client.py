@@ -298,6 +298,8 @@ class ClientSession(Session, Connection):
     def changed(self) -> None:
         """Note that nodes must hear of a change before the next command."""
         self.version += 1
+        if self.kept is not None:
+            self.gate.resumption.changed(self)
 
     def state(self) -> dict[str, Any]:
         """Give what a node is told of this session."""

@@ -123,6 +123,7 @@ class Gate(Service):
             "pushes_dropped_total": self.counts.dropped,
             "errors_total": self.counts.errors.total(),
             "resumed_total": self.resumption.resumed,
+            "adopted_total": self.resumption.adopted,
             "resume_refused_total": self.resumption.refused,
             "resume_waiting": self.resumption.waiting,
             "resume_bytes": self.resumption.kept_bytes,
@@ -251,6 +252,8 @@ class Gate(Service):
     def join(self, session: ClientSession, group: str) -> None:
         """Make a session a member of a group."""
         self.crowd.join(session, group)
+        if session.kept is not None:
+            self.resumption.changed(session)
 
     def leave(self, session: ClientSession, group: str) -> None:
         """End a membership."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import CallError, Refuse, Unavailable
 from firefly_core.kernel.directory import Directory, directory_process
@@ -68,6 +68,36 @@ class Logins:
             # Lost with the channel: the gate tells who is here when the directory comes back.
             peer.notify("firefly.logout", session.id, uid)
 
+    def keep(self, digest: bytes, state: dict[str, Any]) -> None:
+        """Have the state of a resumable session kept in case this gate dies; never blocks."""
+        directory = self._kernel.directory
+        if directory is not None:
+            directory.refuge.keep(self._kernel.name, self._kernel.boot_id, digest, state)
+        elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
+            peer.notify("firefly.keep", digest, state)
+
+    def forget(self, digest: bytes) -> None:
+        """Have it let go; never blocks."""
+        directory = self._kernel.directory
+        if directory is not None:
+            directory.refuge.forget(digest)
+        elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
+            peer.notify("firefly.forget", digest)
+
+    def claim(self, digest: bytes) -> dict[str, Any] | None:
+        """Give the state that another gate had kept, once; None: there is none. May block; raises Unavailable."""
+        directory = self._kernel.directory
+        if directory is not None:
+            return directory.refuge.claim(digest)
+        peer = self._kernel.mesh.peers.get(self._process)
+        if peer is None or not peer.connected:
+            raise Unavailable("nobody can say just now whose token this is")
+        try:
+            found: dict[str, Any] | None = peer.call("firefly.claim", digest)
+        except CallError as error:
+            raise Unavailable("nobody can say just now whose token this is") from error
+        return found
+
     def _login(self, sid: int, uid: Uid) -> int:
         replace = self._gate.config.second_login == "replace"
         directory = self._kernel.directory
@@ -85,6 +115,7 @@ class Logins:
         """Tell a directory that has come back who is here."""
         if peer.name != self._process or not connected or peer.announced:
             return
+        self._gate.resumption.keep_all()
         players = [(uid, session.id, session.generation) for uid, session in self._gate.crowd.players.items()]
         for begin in range(0, len(players), SLICE):
             peer.notify("firefly.players", players[begin : begin + SLICE])

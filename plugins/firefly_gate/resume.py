@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
@@ -32,6 +32,7 @@ __all__ = ["RESUME", "TOKEN", "Kept", "Resumption"]
 TOKEN, RESUME = "firefly.token", "firefly.resume"
 TOKEN_BYTES = 32
 MAX_ANSWERS = 32
+KEEP_DELAY = 0.5
 WAITS_AFTER = frozenset(("end_of_stream", "reset", "lost", "timeout", "frame_timeout"))
 """Ends of a connection that a client may not have wanted; after others the session ends too."""
 
@@ -115,7 +116,10 @@ class Resumption:
         self._gate = gate
         self._sessions: dict[bytes, ClientSession] = {}
         self._waiting: dict[int, Deadline] = {}
+        self._changed: dict[int, ClientSession] = {}
         self.resumed = 0
+        self.adopted = 0
+        """Sessions taken over from a gate that has died."""
         self.refused = 0
 
     @property
@@ -145,10 +149,12 @@ class Resumption:
         except PayloadError:
             self.refused += 1
             raise
-        session = self._sessions.pop(_digest(request.token), None)
-        if session is None or session.closed or session.wire.name != new.wire.name:
-            self.refused += 1
-            raise Refuse("bad_token", "there is no session to continue; log in")
+        digest = _digest(request.token)
+        session = self._sessions.pop(digest, None)
+        if session is None:
+            return self._adopt(new, digest)
+        if session.closed or session.wire.name != new.wire.name:
+            self._refuse()
         kept = session.kept
         assert kept is not None
         kept.acknowledge(new.wire.acknowledged)
@@ -158,13 +164,66 @@ class Resumption:
         self._gate.kernel.runners.run(self._continue, new, session)
         return bytes(new.codec.encode(answer))
 
+    def _refuse(self) -> NoReturn:
+        self.refused += 1
+        raise Refuse("bad_token", "there is no session to continue; log in")
+
+    def _adopt(self, new: ClientSession, digest: bytes) -> bytes:
+        """Make a connection the session of a player whose gate has died: who he is, his data, groups and routes."""
+        if new.uid is not None:
+            self._refuse()
+        state = self._gate.logins.claim(digest)
+        if state is None:
+            self._refuse()
+        new.set_data(state["data"])
+        new.routes = state["routes"] or None
+        new.bind(state["uid"])
+        for group in state["groups"]:
+            new.join(group)
+        new.kept = Kept(self._gate.config.resume_buffer)
+        self.adopted += 1
+        return bytes(new.codec.encode(self._token(new) | {"uid": new.uid, "seq": 0, "resync": True}))
+
     def _token(self, session: ClientSession) -> dict[str, Any]:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         assert session.kept is not None
-        self._sessions.pop(session.kept.digest, None)
+        if session.kept.digest:
+            self._sessions.pop(session.kept.digest, None)
+            self._gate.logins.forget(session.kept.digest)
         session.kept.digest = _digest(token)
         self._sessions[session.kept.digest] = session
+        self._keep(session)
         return {"token": token, "timeout": self._gate.config.resume_timeout}
+
+    # --------------------------------------------------------------------------- in case this gate dies
+
+    def changed(self, session: ClientSession) -> None:
+        """Have a session's new state kept elsewhere soon, once for the changes of half a second."""
+        if not self._changed:
+            self._gate.kernel.deadlines.arm(KEEP_DELAY, self._keep_changed)
+        self._changed[session.id] = session
+
+    def keep_all(self) -> None:
+        """Have every session's state kept: the process that keeps them has come back."""
+        for session in self._sessions.values():
+            self._keep(session)
+
+    def _keep_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        for session in changed.values():
+            if not session.closed:
+                self._keep(session)
+
+    def _keep(self, session: ClientSession) -> None:
+        assert session.kept is not None
+        state = {
+            "uid": session.uid,
+            "data": session.data.plain(),
+            "groups": sorted(session.groups or ()),
+            "routes": session.routes or {},
+            "timeout": self._gate.config.resume_timeout,
+        }
+        self._gate.logins.keep(session.kept.digest, state)
 
     def _continue(self, new: ClientSession, session: ClientSession) -> None:
         if new.closed or session.closed:
@@ -194,6 +253,7 @@ class Resumption:
         self._stop_waiting(session)
         if session.kept is not None:
             self._sessions.pop(session.kept.digest, None)
+            self._gate.logins.forget(session.kept.digest)
 
     def _stop_waiting(self, session: ClientSession) -> None:
         deadline = self._waiting.pop(session.id, None)
