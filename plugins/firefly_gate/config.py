@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from pathlib import Path
 
 from firefly_core.kernel.config import (
     KiB,
@@ -11,6 +12,7 @@ from firefly_core.kernel.config import (
     Misfit,
     Rate,
     Rule,
+    boolean,
     choice,
     config,
     duration,
@@ -19,6 +21,7 @@ from firefly_core.kernel.config import (
     list_of,
     listeners,
     optional,
+    path,
     text,
 )
 from firefly_core.kernel.config import rate as rate_rule
@@ -53,6 +56,17 @@ class ListenerConfig:
         'WebSocket only: the origins of pages that may connect; "none" lets clients in that send no origin, "*" any',
         default=[],
     )
+    certificate: Path | None = key(
+        optional(path()), "tls and wss: the file of the server's certificate and those above it, as PEM", default=None
+    )
+    private_key: Path | None = key(
+        optional(path()), "tls and wss: the file of its key; absent: it is in the certificate's file", default=None
+    )
+    proxy: bool = key(
+        boolean(),
+        "whether a proxy in front of it says who its clients are (PROXY protocol, version 2); it must be trusted",
+        default=False,
+    )
 
 
 @config
@@ -60,7 +74,7 @@ class GateConfig:
     """Where clients connect, and how much each of them may ask for."""
 
     listen: tuple[Listen, ...] = key(
-        listeners("tcp", "ws", own=ListenerConfig, protocol=""),
+        listeners("tcp", "tls", "ws", "wss", own=ListenerConfig, protocol=""),
         "where clients connect: a table (or a list of them) with url, protocol, codec and the protocol's own keys",
     )
     rate: Rate | None = key(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from firefly_core.channel.tls import TlsTransport
 from firefly_core.channel.transport import Listener, Transport
 from firefly_core.kernel.config import Listen
 from firefly_core.wire.protocol import Limits, Protocol
 from firefly_gate.builtins import builtins
 from firefly_gate.commands import Command, command_table
+from firefly_gate.proxy import ProxyHeader
 from firefly_gate.websocket import WebSocketLayer
 
 if TYPE_CHECKING:
     from firefly_gate.gate import Gate
 
-__all__ = ["Door"]
+__all__ = ["Door", "listen_problems"]
+
+SECURE = ("tls", "wss")
 
 
 class Door:
@@ -32,6 +38,7 @@ class Door:
         self.codec = gate.kernel.plugins.codecs[listen.codec]
         self._stranger = Limits(min(gate.config.login_frame, gate.config.max_frame))
         self._player = Limits(gate.config.max_frame)
+        self._tls = tls_context(listen)
         self.commands: dict[int | str, Command] = {}
         self._names: dict[str, int] = {}
 
@@ -92,4 +99,40 @@ class Door:
             return msgspec.json.encode(error)
 
     def _on_accept(self, transport: Transport) -> None:
+        if not self._listen.own.proxy:
+            self._enter(transport)
+        elif self._gate.admission.is_exempt(transport.address):
+            ProxyHeader(transport, self._gate.kernel.deadlines, self._gate.config.frame_timeout, self._enter)
+        else:
+            # Anybody else could claim to be anybody.
+            self._gate.counts.refused += 1
+            transport.close()
+
+    def _enter(self, transport: Transport) -> None:
+        if self._tls is not None:
+            transport = TlsTransport(transport, self._tls, self._gate.kernel.deadlines)
         self._gate.accept(self, transport)
+
+
+def tls_context(listen: Listen) -> ssl.SSLContext | None:
+    """Give what a `tls` or `wss` listener needs, None for others; raises OSError or ssl.SSLError for bad files."""
+    if listen.url.scheme not in SECURE:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(listen.own.certificate, listen.own.private_key)
+    return context
+
+
+def listen_problems(listen: Listen) -> Iterable[str]:
+    """Give what is wrong with the certificate of a listener."""
+    if listen.url.scheme not in SECURE:
+        if listen.own.certificate is not None:
+            yield f"{listen.url} has a certificate and does not use it; say tls:// or wss://"
+    elif listen.own.certificate is None:
+        yield f"{listen.url} needs a certificate"
+    else:
+        try:
+            tls_context(listen)
+        except OSError as error:
+            yield f"{listen.url}: its certificate and key cannot be used: {error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 import gevent
@@ -12,6 +12,7 @@ from gevent import get_hub
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CommandTimeout, RemoteError, client_error
+from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.groups import GATE_ROLE
 from firefly_core.kernel.kernel import Kernel
@@ -27,7 +28,7 @@ from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
 from firefly_gate.connection import Connection
 from firefly_gate.crowd import Crowd
-from firefly_gate.door import Door
+from firefly_gate.door import Door, listen_problems
 from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
 from firefly_gate.resume import Resumption
@@ -81,6 +82,13 @@ class Gate(Service):
         self._closing = False
         kernel.mesh.roles.add(GATE_ROLE)
         kernel.groups.outlet = self.crowd
+
+    @classmethod
+    def check(cls, server: str, config: GateConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:  # noqa: ARG003
+        """Find certificates that are missing or cannot be used."""
+        for listen in config.listen:
+            for problem in listen_problems(listen):
+                yield "listen", problem
 
     # ---------------------------------------------------------------------------------------------- service
 

@@ -1,0 +1,181 @@
+"""Doors with TLS, and doors behind a proxy."""
+
+import contextlib
+import json
+import socket
+import ssl
+import struct
+import subprocess
+
+import pytest
+from websockets.sync.client import connect
+
+from firefly_core import command
+from firefly_core.errors import ConfigurationError
+from firefly_core.testing import InProcessCluster
+
+TOML = """
+[firefly]
+plugins = ["gate", "protocols"]
+[servers.gate.gate]
+{limits}
+listen = {{ url = "{url}", protocol = "json", origins = ["none"], {keys} }}
+"""
+
+
+@command(1, public=True)
+def where(ctx) -> str:
+    return ctx.session.address
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("papers")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def serve():
+    running = []
+
+    def serve(url, keys="proxy = false", limits=""):
+        cluster = InProcessCluster(
+            TOML.format(url=url, keys=keys, limits=limits), handlers={"gate": [where]}, network="sockets"
+        )
+        cluster.__enter__()
+        running.append(cluster)
+        cluster.start()
+        host, _, port = cluster.kernel("gate").services["gate"].doors[0].address.rpartition(":")
+        return host, int(port)
+
+    yield serve
+    for cluster in running:
+        cluster.__exit__(None, None, None)
+
+
+def ask(sock):
+    sock.sendall(b'{"id": 1, "cmd": "where"}\n')
+    return json.loads(sock.makefile("rb").readline())["body"]
+
+
+def trusting(papers):
+    return ssl.create_default_context(cafile=papers / "cert.pem")
+
+
+def with_papers(papers):
+    return f'certificate = "{papers}/cert.pem", private_key = "{papers}/key.pem"'
+
+
+def test_a_client_talks_over_tls(serve, papers):
+    address = serve("tls://127.0.0.1:0", with_papers(papers))
+    with (
+        socket.create_connection(address) as plain,
+        trusting(papers).wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        assert secure.version() in ("TLSv1.2", "TLSv1.3")
+        assert ask(secure).startswith("127.0.0.1:")
+
+
+def test_a_page_talks_over_wss(serve, papers):
+    host, port = serve("wss://127.0.0.1:0/", with_papers(papers))
+    with connect(f"wss://localhost:{port}/", sock=socket.create_connection((host, port)), ssl=trusting(papers)) as page:
+        page.send('{"id": 1, "cmd": "where"}')
+        assert json.loads(page.recv())["id"] == 1
+
+
+def test_plain_bytes_at_a_tls_door_are_closed(serve, papers):
+    address = serve("tls://127.0.0.1:0", with_papers(papers))
+    with socket.create_connection(address) as plain:
+        plain.sendall(b'{"id": 1, "cmd": "where"}\n')
+        plain.settimeout(10)
+        while True:
+            try:
+                if not plain.recv(4096):
+                    break
+            except ConnectionResetError:
+                break
+    with (
+        socket.create_connection(address) as plain,
+        trusting(papers).wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        assert ask(secure)
+
+
+@pytest.mark.parametrize(
+    ("url", "keys", "said"),
+    [
+        ("tls://127.0.0.1:0", "proxy = false", "needs a certificate"),
+        ("wss://127.0.0.1:0/", 'certificate = "nowhere.pem"', "cannot be used"),
+        ("tcp://127.0.0.1:0", 'certificate = "cert.pem"', "does not use it"),
+        ("tls://127.0.0.1:0", 'certificate = "firefly.toml"', "cannot be used"),
+    ],
+)
+def test_a_certificate_that_is_missing_or_none_is_a_problem(url, keys, said):
+    with pytest.raises(ConfigurationError, match=said):
+        InProcessCluster(TOML.format(url=url, keys=keys, limits=""), handlers={"gate": [where]})
+
+
+def header(command=0x21, family=0x11, addresses=None, signature=b"\r\n\r\n\0\r\nQUIT\n"):
+    if addresses is None:
+        addresses = socket.inet_aton("203.0.113.7") + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 4711, 443)
+    return signature + struct.pack("!BBH", command, family, len(addresses)) + addresses
+
+
+V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::7") * 2 + struct.pack("!HH", 4711, 443)
+
+
+@pytest.mark.parametrize(
+    ("sent", "address"),
+    [
+        (header(), "203.0.113.7:4711"),
+        (header(family=0x21, addresses=V6), "[2001:db8::7]:4711"),
+        (header(addresses=header()[16:] + b"\x04\x00\x01\x00"), "203.0.113.7:4711"),
+        (header(command=0x20, family=0, addresses=b""), "127.0.0.1:"),
+        (header(family=0x31, addresses=bytes(216)), "127.0.0.1:"),
+    ],
+)
+def test_a_trusted_proxy_says_who_its_client_is(serve, sent, address):
+    with socket.create_connection(serve("tcp://127.0.0.1:0", "proxy = true")) as proxy:
+        for byte in sent:
+            proxy.sendall(bytes([byte]))
+        assert ask(proxy).startswith(address)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"id": 1, "cmd": "where"}\n',
+        header(signature=b"\r\n\r\n\0\r\nQUIX\n"),
+        header(command=0x11),
+        header(command=0x2F),
+        header(addresses=b"short"),
+        header(addresses=bytes(1025)),
+        b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n",
+    ],
+)
+def test_a_header_that_is_none_is_closed(serve, sent):
+    with socket.create_connection(serve("tcp://127.0.0.1:0", "proxy = true")) as proxy:
+        proxy.sendall(sent)
+        proxy.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):
+            assert proxy.recv(1) == b""
+
+
+def test_a_header_that_does_not_end_is_closed(serve):
+    with socket.create_connection(serve("tcp://127.0.0.1:0", "proxy = true", "frame_timeout = 0.2")) as proxy:
+        proxy.sendall(header()[:20])
+        proxy.settimeout(10)
+        assert proxy.recv(1) == b""
+
+
+def test_behind_a_proxy_tls_works_too(serve, papers):
+    address = serve("tls://127.0.0.1:0", with_papers(papers) + ", proxy = true")
+    with socket.create_connection(address) as plain:
+        plain.sendall(header())
+        with trusting(papers).wrap_socket(plain, server_hostname="localhost") as secure:
+            assert ask(secure) == "203.0.113.7:4711"
