@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
 
-__all__ = ["Connection"]
+__all__ = ["FLUSH_AT", "Connection"]
 
 FLUSH_AT = 32
 """Answers that are joined into one write at most."""
