@@ -217,5 +217,6 @@ class SocketNetwork:
         """Listen; `descriptor` is a socket that a supervisor has bound already. Raises OSError."""
         sock = bind_socket(host, port) if descriptor is None else _socket.socket(fileno=descriptor)
         if descriptor is not None:
+            _set_options(sock)
             sock.setblocking(False)
         return SocketListener(sock, on_accept)

@@ -251,3 +251,12 @@ def test_a_goodbye_of_the_client_ends_the_session_once_what_runs_is_done(cluster
     assert moments == ["disconnect 7"]
     client = cluster.connect(scheme="tcp")
     assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
+
+
+def test_a_client_that_says_goodbye_and_hangs_up_is_not_waited_for(cluster, player):
+    player.ask("catch", 1.0)
+    gevent.sleep(0.1)
+    player.write(b'{"cmd": "goodbye"}\n')
+    player.abort()
+    gevent.sleep(1.5)
+    assert moments == ["disconnect 7"]
