@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["BUCKETS", "Histogram", "bound", "difference", "quantile"]
+__all__ = ["BUCKETS", "Histogram", "bound", "difference", "merged", "quantile"]
 
 BUCKETS = 64
 """More than any duration needs, so that counting never has to look whether there is room."""
@@ -37,6 +37,16 @@ def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
     padded = [*older, *(0 for _ in range(len(newer) - len(older)))]
     counts = [new - old for new, old in zip(newer, padded, strict=False)]
     return list(newer) if min(counts, default=0) < 0 or len(older) > len(newer) else counts
+
+
+def merged(several: Iterable[Sequence[int]]) -> list[int]:
+    """Give the buckets of several histograms together."""
+    total: list[int] = []
+    for buckets in several:
+        total.extend(0 for _ in range(len(buckets) - len(total)))
+        for index, count in enumerate(buckets):
+            total[index] += count
+    return total
 
 
 class Histogram:

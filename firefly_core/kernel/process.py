@@ -59,8 +59,9 @@ class Process:
             self._control.start()
             gevent.spawn(self._watch_supervisor, self._control)
         self._kernel.gave_up.rawlink(lambda _: self._wanted.set())
-        self._kernel.hub_watch.start()
         if self._either(self._kernel.start, self._wanted):
+            # Not before: what is imported while it starts holds up nobody.
+            self._kernel.hub_watch.start()
             if self._control is not None:
                 self._control.say("ready")
             self._kernel.log.info("ready")

@@ -61,12 +61,13 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.datapack, self.websocket, self.root, self.web = free_ports(4)
+        self.datapack, self.websocket, self.root, self.web, self.admin = free_ports(5)
         self.log = folder / "log.txt"
         self.processes: list[subprocess.Popen[bytes]] = []
         shutil.copytree(ROOT / "example_game", folder / "example_game", ignore=shutil.ignore_patterns("__pycache__"))
         text = (ROOT / "firefly.toml").read_text()
-        for before, after in [(11009, self.datapack), (11010, self.websocket), (10000, self.root), (8000, self.web)]:
+        ports = {11009: self.datapack, 11010: self.websocket, 10000: self.root, 8000: self.web, 9998: self.admin}
+        for before, after in ports.items():
             text = text.replace(f":{before}", f":{after}")
         (folder / "firefly.toml").write_text(text)
         page = folder / "example_game" / "page" / "index.html"
