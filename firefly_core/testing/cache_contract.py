@@ -66,7 +66,7 @@ class CacheContract:
     def test_a_key_that_a_server_would_misread_is_refused(self, cache: Any, key: str) -> None:
         for use in (lambda: cache.set(key, b"1"), lambda: cache.get_many([key]), lambda: cache.delete(key)):
             with pytest.raises(ValueError, match="key"):
-                use()
+                use()  # type: ignore[no-untyped-call]
 
     def test_the_longest_key_is_taken(self, cache: Any) -> None:
         cache.set("k" * 250, b"1")

@@ -206,10 +206,11 @@ class Reader:
     def find(self, table: Table, conditions: dict[int, Any]) -> list[Row]:
         """Give the rows whose columns (by place) have these values, by key; raises TypeError without an index."""
         index = self._index(table, conditions)
-        keys = self.keys(table, index, tuple(conditions[place] for place in index.places))
-        rows = self.read_many(table, sorted(keys))
+        keys = sorted(self.keys(table, index, tuple(conditions[place] for place in index.places)))
+        rows = self.read_many(table, keys)
         wanted = conditions.items()
-        return [row for row in rows.values() if row is not None and all(row[place] == value for place, value in wanted)]
+        found = (rows[key] for key in keys)
+        return [row for row in found if row is not None and all(row[place] == value for place, value in wanted)]
 
     @staticmethod
     def _index(table: Table, conditions: dict[int, Any]) -> Index:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import peewee
-from firefly_dbcache.database import Database, Work
 from gevent.threadpool import ThreadPool
+
+from firefly_dbcache.database import Database, Work
 
 __all__ = ["SqliteDatabase"]
 
@@ -20,7 +21,6 @@ FIELD_TYPES = {"DECIMAL": "TEXT"}  # a column that SQLite takes for a number kee
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",  # the journal lets go of what is committed: that must survive what the journal survives
-    "busy_timeout": 5000,
     "foreign_keys": 1,
 }
 
@@ -40,11 +40,15 @@ class SqliteDatabase(Database):
         if self._path != ":memory:":
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         return peewee.SqliteDatabase(
-            self._path, pragmas=PRAGMAS, thread_safe=False, check_same_thread=False, field_types=FIELD_TYPES
+            self._path,
+            pragmas={**PRAGMAS, "busy_timeout": int(self.timeout * 1000)},
+            thread_safe=False,
+            check_same_thread=False,
+            field_types=FIELD_TYPES,
         )
 
     def run(self, work: Work[T]) -> T:
-        """Do some work in the database's thread. There is no limit on its time: SQLite gives up on locks by itself."""
+        """Do some work in the database's thread. SQLite itself bounds it: its waits for locks end after `timeout`."""
         with self._turn() as database:
             assert self._thread is not None
             done: T = self._thread.apply(self._work, (database, work))
