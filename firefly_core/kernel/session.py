@@ -12,13 +12,16 @@ from typing import Any
 
 import msgspec
 
+from firefly_core.channel.deadlines import Deadline, Deadlines
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.wire.codec import Codec
 
-__all__ = ["Session", "SessionData", "Uid"]
+__all__ = ["Session", "SessionData", "SessionTimers", "Uid"]
 
 Uid = int | str
 MAX_DATA = 4096
+MAX_TIMERS = 64
+MAX_SECONDS = 1e8
 
 
 class SessionData(MutableMapping[str, Any]):
@@ -63,6 +66,33 @@ class SessionData(MutableMapping[str, Any]):
         self._values = values
         if self._changed is not None:
             self._changed()
+
+
+class SessionTimers:
+    """The timers of one session: they end with it. At most 64 wait."""
+
+    __slots__ = ("_armed", "_deadlines")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._armed: list[Deadline] = []
+
+    def arm(self, seconds: float, callback: Callable[[], None]) -> Deadline:
+        """Call `callback` in the hub after `seconds`; raises ValueError for too many or no number of seconds."""
+        if not 0 <= seconds < MAX_SECONDS:
+            raise ValueError(f"{seconds!r} is not a number of seconds to wait")
+        self._armed = [deadline for deadline in self._armed if deadline.armed]
+        if len(self._armed) >= MAX_TIMERS:
+            raise ValueError(f"a session may have {MAX_TIMERS} timers")
+        deadline = self._deadlines.arm(seconds, callback)
+        self._armed.append(deadline)
+        return deadline
+
+    def cancel(self) -> None:
+        """Make none of them fire."""
+        for deadline in self._armed:
+            deadline.cancel()
+        self._armed.clear()
 
 
 class Session(abc.ABC):
@@ -113,6 +143,13 @@ class Session(abc.ABC):
     @abc.abstractmethod
     def kick(self, reason: str) -> None:
         """Tell the client why, and close its connection."""
+
+    @abc.abstractmethod
+    def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Deadline:
+        """Call `function(ctx, *arguments)` after so many seconds, between this session's commands, as long as it lives.
+
+        Give what `cancel()` may be called on. Raises ValueError for more than 64 timers of one session.
+        """
 
     @abc.abstractmethod
     def join(self, group: str) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from firefly_core.channel.deadlines import Deadline
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.session import Session, SessionData, Uid
 
@@ -17,7 +18,19 @@ Recorder = Callable[[str, Push | int, Any, Policy | None, Hashable, "FakeSession
 class FakeSession(Session):
     """One player's session. `kicked` holds the reason once a handler threw the player out."""
 
-    __slots__ = ("_address", "_data", "_groups", "_protocol", "_record", "closed", "id", "kicked", "routes", "uid")
+    __slots__ = (
+        "_address",
+        "_data",
+        "_groups",
+        "_protocol",
+        "_record",
+        "closed",
+        "id",
+        "kicked",
+        "routes",
+        "timers",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -32,6 +45,8 @@ class FakeSession(Session):
         self.uid = uid
         self.closed = False
         self.kicked: str | None = None
+        self.timers: list[tuple[float, Callable[..., Any], tuple[Any, ...]]] = []
+        """The timers that handlers set: seconds, function, arguments."""
         self.routes: dict[str, str | None] = {}
         """Server to process, as the handler routed this session."""
         self._address = address
@@ -56,6 +71,11 @@ class FakeSession(Session):
         """Tell a context's record of pushes, and live in its groups."""
         self._record = recorder
         self._groups = groups
+
+    def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Deadline:
+        """Record the timer in `timers`; a test calls its function itself."""
+        self.timers.append((seconds, function, arguments))
+        return Deadline(lambda: None)
 
     def bind(self, uid: Uid) -> None:
         if self.uid is not None and self.uid != uid:

@@ -14,8 +14,8 @@ from firefly_core.kernel.lockout import Lockout
 from firefly_gate.admission import address_key
 
 if TYPE_CHECKING:
-    from firefly_gate.client import ClientSession
     from firefly_gate.gate import Gate
+    from firefly_gate.session import GateSession
 
 __all__ = ["FAILED", "LOGIN", "Authentication"]
 
@@ -55,7 +55,7 @@ class Authentication:
         session.bind(uid)
         return bytes(session.codec.encode({"uid": uid}))
 
-    def refused(self, session: ClientSession, code: str) -> None:
+    def refused(self, session: GateSession, code: str) -> None:
         """Count a login that failed; an address that keeps failing is turned away."""
         if code != FAILED or session.uid is not None:
             return

@@ -10,24 +10,20 @@ the mailbox; when that is full, the client is not read.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import Refuse, Unavailable
 from firefly_core.kernel.context import Context, HandlerContext
-from firefly_core.kernel.marks import Policy, Push
-from firefly_core.kernel.parcel import Parcel
-from firefly_core.kernel.session import Session, SessionData, Uid
 from firefly_core.wire.protocol import Request
-from firefly_gate.connection import FLUSH_AT, Connection
+from firefly_gate.connection import FLUSH_AT
 from firefly_gate.forward import Forward
+from firefly_gate.session import GateSession
 
 if TYPE_CHECKING:
     from firefly_gate.commands import Command
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
-    from firefly_gate.resume import Kept
 
 __all__ = ["ClientSession"]
 
@@ -35,69 +31,17 @@ REQUEST_COST = 32
 """Bytes that a waiting request counts beside its body."""
 
 
-class Discarded:
-    """Whoever a stream is taken from: nothing more is heard of it."""
+class ClientSession(GateSession):
+    """One connected client, and the commands that he sends."""
 
-    def on_data(self, data: bytes) -> None:
-        """Let it go."""
-
-    def on_blocked(self, runner: Any) -> None:
-        """Never happens."""
-
-    def on_close(self, reason: str) -> None:
-        """Let it go."""
-
-
-class ClientSession(Session, Connection):
-    """One connected client."""
-
-    __slots__ = (
-        "_data",
-        "_mailbox",
-        "_waiting",
-        "barrier",
-        "buckets",
-        "closed",
-        "codec",
-        "generation",
-        "groups",
-        "id",
-        "kept",
-        "open",
-        "routes",
-        "seen",
-        "successor",
-        "target",
-        "uid",
-        "version",
-    )
+    __slots__ = ("_mailbox", "_waiting", "successor", "target")
 
     def __init__(self, gate: Gate, door: Door, transport: Transport, sid: int) -> None:
-        super().__init__(gate, door, transport)
-        self.id = sid
-        self.uid: Uid | None = None
-        self.codec = door.codec
-        self.closed = False
-        self.buckets: dict[int, tuple[float, float]] | None = None
-        self.open = 0
-        """Forwarded commands that are not answered yet; all at `target`."""
+        super().__init__(gate, door, transport, sid)
         self.target: Any = None
-        self.barrier = False
-        """Whether the next command waits until all open ones are answered."""
-        self.generation = 0
-        """Counts the logins of the cluster: of two of one player the higher stays."""
-        self.version = 1
-        """Counts the changes that nodes must hear of."""
-        self.seen: dict[str, int] | None = None
-        """Which version each node has seen, by process name."""
-        self.routes: dict[str, str] | None = None
-        """The process that takes this session's commands, by server."""
-        self.groups: set[str] | None = None
-        self.kept: Kept | None = None
-        """What is kept for a client that asked to be able to resume."""
+        """The node that all open commands are at."""
         self.successor: ClientSession | None = None
         """The session that goes on with this one's connection."""
-        self._data: SessionData | None = None
         self._mailbox: list[Request] | None = None
         self._waiting = 0
 
@@ -125,11 +69,20 @@ class ClientSession(Session, Connection):
                 requests = requests + self._unhold([])
             if self.open:
                 break
+        if self.jobs and not requests and not self.open:
+            self._run_jobs()
         self.parked = None
         if self._out:
             self.flush()
         if requests or self.paused or self.closed or self.wire.failure is not None:
             self._settle(requests)
+
+    def _run_jobs(self) -> None:
+        """Run what is due by a timer; commands that came meanwhile are next."""
+        while self.jobs and not self.closed:
+            self.jobs.pop(0)()
+        if self._mailbox is not None:
+            self.gate.kernel.runners.submit(self)
 
     def _settle(self, requests: list[Request]) -> None:
         """See to what is rare at the end of a batch: commands that wait, a full mailbox, an end."""
@@ -235,7 +188,11 @@ class ClientSession(Session, Connection):
             return True
         if self.open and (self.barrier or self.open >= self.gate.config.in_flight):
             return False
-        peer = self.gate.choose(self, command)
+        try:
+            peer = self.gate.choose(self, command)
+        except Exception as error:
+            self.fail(request, error)
+            return True
         if self.open and peer is not self.target:
             return False
         if self.kept is not None:
@@ -263,7 +220,7 @@ class ClientSession(Session, Connection):
         self.open -= 1
         if not self.open:
             self.barrier = False
-        if self._mailbox is not None or (not self.open and (self.closed or self.wire.failure is not None)):
+        if self._mailbox is not None or self.jobs or (not self.open and (self.closed or self.wire.failure is not None)):
             self.gate.kernel.runners.submit(self)
 
     def reply(self, request: Request, body: bytes) -> None:
@@ -284,135 +241,3 @@ class ClientSession(Session, Connection):
         if self.kept is not None:
             self.kept.answer(request, frame)
         self.put(frame)
-
-    def deliver(self, plain: bytes, frame: bytes, policy: Policy, key: Hashable) -> None:
-        """Send a push by its policy; never blocks. `plain` is it without the WebSocket's framing, `frame` with it."""
-        if self._out:
-            self.flush()
-        if self.kept is not None and policy == "reliable":
-            self.kept.seq += 1
-            numbered = self.wire.number(plain, self.kept.seq)
-            self.kept.push(numbered)
-            self.write_frame(numbered)
-            return
-        if policy == "reliable":
-            sent = self.stream.write(frame)
-        elif policy == "droppable":
-            sent = self.stream.write_droppable(frame)
-        else:
-            sent = self.stream.write_latest(frame, key)
-        if not sent:
-            self.gate.counts.dropped += 1
-
-    # ------------------------------------------------------------------------------------ as handlers see it
-
-    @property
-    def address(self) -> str:
-        return self.stream.address
-
-    @property
-    def protocol(self) -> str:
-        return self.wire.name
-
-    @property
-    def data(self) -> SessionData:
-        if self._data is None:
-            self._data = SessionData(changed=self.changed)
-        return self._data
-
-    def set_data(self, values: dict[str, Any]) -> None:
-        """Take over what a node changed."""
-        self._data = SessionData(values, self.changed)
-        self.changed()
-
-    def changed(self) -> None:
-        """Note that nodes must hear of a change before the next command."""
-        self.version += 1
-        if self.kept is not None:
-            self.gate.resumption.changed(self)
-
-    def state(self) -> dict[str, Any]:
-        """Give what a node is told of this session."""
-        return {
-            "uid": self.uid,
-            "data": self._data.plain() if self._data is not None else {},
-            "address": self.address,
-            "protocol": self.wire.name,
-            "codec": self.codec.name,
-        }
-
-    def bind(self, uid: Uid) -> None:
-        self.gate.bind(self, uid)
-
-    def unbind(self) -> None:
-        self.gate.unbind(self)
-
-    def bound(self, uid: Uid | None) -> None:
-        """Take over the uid that the gate agreed to; a player may send larger messages than a stranger."""
-        self.uid = uid
-        self.wire.limits = self.door.limits(logged_in=uid is not None)
-        if self.layer is not None:
-            self.layer.limits = self.wire.limits
-        if uid is not None:
-            self.welcome_player()
-        self.changed()
-
-    def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
-        if self.closed:
-            self.gate.counts.dropped += 1
-            return
-        self.gate.push(self, Parcel(push, value, policy, key, self.gate.kernel.handlers.pushes))
-
-    def join(self, group: str) -> None:
-        self.gate.join(self, group)
-
-    def leave(self, group: str) -> None:
-        self.gate.leave(self, group)
-
-    def route(self, server: str, process: str | None) -> None:
-        routes = dict(self.routes or {})
-        if process is None:
-            routes.pop(server, None)
-        else:
-            routes[server] = process
-        self.routes = routes or None
-        self.barrier = self.open > 0
-
-    def kick(self, reason: str) -> None:
-        if self.closed:
-            return
-        if not self.stream.closed:
-            self.say_goodbye(reason)
-        self.end(reason)
-
-    def take_over(self, new: ClientSession) -> None:
-        """Go on with the connection of another session, which has none then."""
-        if not self.stream.closed:
-            self.stream.receiver = Discarded()
-            self.stream.close("resumed")
-        self.stream, self.wire, self.layer, self.door = new.stream, new.wire, new.layer, new.door
-        self.stream.receiver = self
-        self.heard = True
-        self.asked = False
-        self.bound(self.uid)
-
-    # ----------------------------------------------------------------------------------------------- ending
-
-    def on_close(self, reason: str) -> None:
-        """Note that the connection has ended; a session that can be resumed waits for its client."""
-        self.release()
-        if self.wire.failure is not None:
-            # It said goodbye, or worse, while a command was open; that it hung up behind that is no news.
-            reason = self.wire.failure.reason
-        if not self.gate.resumption.wait(self, reason):
-            self.end(reason)
-
-    def end(self, reason: str) -> None:
-        """End the session; a command that runs goes on, and then the session says farewell."""
-        if self.closed:
-            return
-        self.closed = True
-        self._mailbox = None
-        self.gate.left(self, reason)
-        if self.parked is None and not self.open:
-            self.gate.kernel.runners.submit(self)

@@ -13,8 +13,8 @@ from firefly_core.kernel.session import Uid
 from firefly_gate.websocket import frame
 
 if TYPE_CHECKING:
-    from firefly_gate.client import ClientSession
     from firefly_gate.door import Door
+    from firefly_gate.session import GateSession
 
 __all__ = ["Crowd"]
 
@@ -30,40 +30,40 @@ class Crowd:
     """Sessions, players and groups of one gate. Where pushes leave for clients."""
 
     def __init__(self) -> None:
-        self.sessions: dict[int, ClientSession] = {}
-        self.players: dict[Uid, ClientSession] = {}
-        self.groups: dict[str, dict[int, ClientSession]] = {}
+        self.sessions: dict[int, GateSession] = {}
+        self.players: dict[Uid, GateSession] = {}
+        self.groups: dict[str, dict[int, GateSession]] = {}
         self._deliveries: deque[Delivery] = deque()
         """Pushes to many that are under way, and those that must wait behind them."""
         self._loop = get_hub().loop
 
-    def enter(self, session: ClientSession) -> None:
+    def enter(self, session: GateSession) -> None:
         """Take a new session in."""
         self.sessions[session.id] = session
 
-    def leave(self, session: ClientSession) -> None:
+    def leave(self, session: GateSession) -> None:
         """Let a session go, out of its groups too."""
         self.sessions.pop(session.id, None)
         self.unbind(session)
         for group in session.groups or ():
             self._remove(session, group)
 
-    def bind(self, session: ClientSession, uid: Uid) -> None:
+    def bind(self, session: GateSession, uid: Uid) -> None:
         """Note who a session is."""
         self.players[uid] = session
 
-    def unbind(self, session: ClientSession) -> None:
+    def unbind(self, session: GateSession) -> None:
         """Note that a session is nobody any more."""
         if session.uid is not None and self.players.get(session.uid) is session:
             del self.players[session.uid]
 
-    def slot(self, slot: int, slots: int) -> list[ClientSession]:
+    def slot(self, slot: int, slots: int) -> list[GateSession]:
         """Give one of `slots` equal parts of the sessions."""
         return [session for session in self.sessions.values() if session.id % slots == slot]
 
     # ----------------------------------------------------------------------------------------------- groups
 
-    def join(self, session: ClientSession, group: str) -> None:
+    def join(self, session: GateSession, group: str) -> None:
         """Make a session a member; raises ValueError when it is in too many groups."""
         if session.closed:
             return
@@ -74,13 +74,13 @@ class Crowd:
         session.groups.add(group)
         self.groups.setdefault(group, {})[session.id] = session
 
-    def drop(self, session: ClientSession, group: str) -> None:
+    def drop(self, session: GateSession, group: str) -> None:
         """End a membership."""
         if session.groups is not None:
             session.groups.discard(group)
         self._remove(session, group)
 
-    def _remove(self, session: ClientSession, group: str) -> None:
+    def _remove(self, session: GateSession, group: str) -> None:
         members = self.groups.get(group)
         if members is not None:
             members.pop(session.id, None)
@@ -95,7 +95,7 @@ class Crowd:
 
     # ----------------------------------------------------------------------------------------------- pushes
 
-    def push(self, session: ClientSession, parcel: Parcel) -> None:
+    def push(self, session: GateSession, parcel: Parcel) -> None:
         """Push to one session."""
         if self._deliveries:
             self._deliveries.append(Delivery([session], parcel))
@@ -123,9 +123,9 @@ class Crowd:
         if self._deliveries and not self._deliveries[0].run():
             self._deliveries.popleft()
 
-    def _readers(self, target: dict[str, Any]) -> Iterable[ClientSession]:
+    def _readers(self, target: dict[str, Any]) -> Iterable[GateSession]:
         if "group" in target:
-            found: Iterable[ClientSession] = self.groups.get(target["group"], {}).values()
+            found: Iterable[GateSession] = self.groups.get(target["group"], {}).values()
         elif "uids" in target:
             found = [session for uid in target["uids"] if (session := self.players.get(uid)) is not None]
         elif "sids" in target:
@@ -141,7 +141,7 @@ class Delivery:
 
     __slots__ = ("_frames", "_next", "_parcel", "_sessions")
 
-    def __init__(self, sessions: list[ClientSession], parcel: Parcel) -> None:
+    def __init__(self, sessions: list[GateSession], parcel: Parcel) -> None:
         self._sessions = sessions
         self._parcel = parcel
         self._frames: dict[Door, tuple[bytes, bytes]] = {}
@@ -161,7 +161,7 @@ class Delivery:
         return end < len(self._sessions)
 
 
-def _frames(session: ClientSession, parcel: Parcel) -> tuple[bytes, bytes]:
+def _frames(session: GateSession, parcel: Parcel) -> tuple[bytes, bytes]:
     """Give a push for a session's door, without the WebSocket's framing and with it."""
     plain = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
     # Not by the layer: this session's may be closing while the others' are open.

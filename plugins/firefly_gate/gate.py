@@ -11,7 +11,7 @@ from gevent import get_hub
 
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import CommandTimeout, RemoteError, client_error
+from firefly_core.errors import CommandTimeout, NoSuchMethod, RemoteError, client_error
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.groups import GATE_ROLE
@@ -32,6 +32,7 @@ from firefly_gate.door import Door, listen_problems
 from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
 from firefly_gate.resume import Resumption
+from firefly_gate.session import GateSession
 
 __all__ = ["Counts", "Gate"]
 
@@ -77,7 +78,7 @@ class Gate(Service):
         self._number = _gate_number(kernel)
         self._next = 0
         self._leaving: dict[int, str] = {}
-        self._unflushed: list[ClientSession] = []
+        self._unflushed: list[GateSession] = []
         self._heartbeat: gevent.Greenlet[[], None] | None = None
         self._closing = False
         kernel.mesh.roles.add(GATE_ROLE)
@@ -164,11 +165,11 @@ class Gate(Service):
         self.counts.accepted += 1
         self.kernel.runners.run(self._welcome, session)
 
-    def _welcome(self, session: ClientSession) -> None:
+    def _welcome(self, session: GateSession) -> None:
         self.kernel.plugins.notify("firefly_session_opened", kernel=self.kernel, session=session)
         self.kernel.run_on("connect", lambda handler: HandlerContext(self.kernel, handler, session))
 
-    def left(self, session: ClientSession, reason: str) -> None:
+    def left(self, session: GateSession, reason: str) -> None:
         """Note that a connection has ended; called where it ended."""
         self.counts.closed[reason] += 1
         self.admission.leave(session.address)
@@ -178,7 +179,7 @@ class Gate(Service):
         self.crowd.leave(session)
         self._leaving[session.id] = reason
 
-    def farewell(self, session: ClientSession) -> None:
+    def farewell(self, session: GateSession) -> None:
         """Say goodbye to a session whose last command is done: here and at the nodes, once."""
         reason = self._leaving.pop(session.id, None)
         if reason is None:
@@ -187,7 +188,7 @@ class Gate(Service):
         self.kernel.run_on("disconnect", lambda handler: HandlerContext(self.kernel, handler, session))
         self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
 
-    def bind(self, session: ClientSession, uid: Uid) -> None:
+    def bind(self, session: GateSession, uid: Uid) -> None:
         """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.
 
         Raises ValueError for another uid or a bad one, Unavailable, Refuse.
@@ -209,7 +210,7 @@ class Gate(Service):
             older.kick("logged_in_elsewhere")
         self.kernel.run_on("login", lambda handler: HandlerContext(self.kernel, handler, session))
 
-    def unbind(self, session: ClientSession) -> None:
+    def unbind(self, session: GateSession) -> None:
         """Log a player out."""
         if session.uid is not None:
             self.logins.leave(session, session.uid)
@@ -218,7 +219,7 @@ class Gate(Service):
 
     # --------------------------------------------------------------------------------------------- commands
 
-    def choose(self, session: ClientSession, command: Command) -> Peer | None:
+    def choose(self, session: GateSession, command: Command) -> Peer | None:
         """Give the node that takes this session's command; None: nobody is there just now."""
         peers = command.peers
         if len(peers) == 1 and session.routes is None:
@@ -230,6 +231,9 @@ class Gate(Service):
         told = client_error(error)
         if told is None and isinstance(error, RemoteError):
             told = error.code, error.message
+        if told is None and isinstance(error, NoSuchMethod):
+            # The node has reloaded, and its announcement is on the way.
+            told = "unknown_command", f"there is no command {request.command!r}"
         if told is None:
             trace = context.trace if context is not None else self.kernel.new_trace()
             told = "internal", f"something went wrong here, trace {trace}"
@@ -240,7 +244,7 @@ class Gate(Service):
         self.counts.errors[told[0]] += 1
         return told
 
-    def flush_later(self, session: ClientSession) -> None:
+    def flush_later(self, session: GateSession) -> None:
         """Flush a session once this loop turn's answers are together."""
         if not self._unflushed:
             get_hub().loop.run_callback(self._flush)
@@ -253,17 +257,17 @@ class Gate(Service):
 
     # ---------------------------------------------------------------------------------------------- pushes
 
-    def push(self, session: ClientSession, parcel: Parcel) -> None:
+    def push(self, session: GateSession, parcel: Parcel) -> None:
         """Push to one session of this gate."""
         self.crowd.push(session, parcel)
 
-    def join(self, session: ClientSession, group: str) -> None:
+    def join(self, session: GateSession, group: str) -> None:
         """Make a session a member of a group."""
         self.crowd.join(session, group)
         if session.kept is not None:
             self.resumption.changed(session)
 
-    def leave(self, session: ClientSession, group: str) -> None:
+    def leave(self, session: GateSession, group: str) -> None:
         """End a membership."""
         self.crowd.drop(session, group)
 

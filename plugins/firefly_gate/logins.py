@@ -11,8 +11,8 @@ from firefly_core.kernel.roots import root_address
 from firefly_core.kernel.session import Uid
 
 if TYPE_CHECKING:
-    from firefly_gate.client import ClientSession
     from firefly_gate.gate import Gate
+    from firefly_gate.session import GateSession
 
 __all__ = ["Logins"]
 
@@ -45,7 +45,7 @@ class Logins:
             kernel.mesh.listeners.append(self._on_change)
             kernel.links.reach(address)
 
-    def enter(self, session: ClientSession, uid: Uid) -> None:
+    def enter(self, session: GateSession, uid: Uid) -> None:
         """Log a session in and give it its generation; may block.
 
         Raises Unavailable while the directory is away, Refuse where the player is logged in and stays.
@@ -60,7 +60,7 @@ class Logins:
             raise Refuse("logged_in_elsewhere", "this player is logged in already")
         session.generation = generation
 
-    def leave(self, session: ClientSession, uid: Uid) -> None:
+    def leave(self, session: GateSession, uid: Uid) -> None:
         """Log a session out; never blocks."""
         if self._kernel.directory is not None:
             self._kernel.directory.logout(self._kernel.name, session.id, uid)

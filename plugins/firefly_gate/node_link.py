@@ -12,7 +12,7 @@ from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.session import Uid
-from firefly_gate.client import ClientSession
+from firefly_gate.session import GateSession
 
 if TYPE_CHECKING:
     from firefly_gate.commands import Command
@@ -32,11 +32,11 @@ class NodeLink:
         self._actions: dict[str, Callable[..., None]] = {
             "bind": gate.bind,
             "unbind": gate.unbind,
-            "data": ClientSession.set_data,
+            "data": GateSession.set_data,
             "join": gate.join,
             "leave": gate.leave,
-            "route": ClientSession.route,
-            "kick": ClientSession.kick,
+            "route": GateSession.route,
+            "kick": GateSession.kick,
         }
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class NodeLink:
 
     # ---------------------------------------------------------------------------------------------- routing
 
-    def choose(self, session: ClientSession, command: Command) -> Peer | None:
+    def choose(self, session: GateSession, command: Command) -> Peer | None:
         """Give the node a session sticks to, or choose one: by hook, or the one with the fewest sessions."""
         peers = [peer for peer in command.peers if peer.connected]
         routes = session.routes or {}
@@ -65,7 +65,7 @@ class NodeLink:
         self._sessions[peer.name] += 1
         return peer
 
-    def _decide(self, session: ClientSession, command: Command, peers: list[Peer]) -> Peer:
+    def _decide(self, session: GateSession, command: Command, peers: list[Peer]) -> Peer:
         by_name = {peer.name: peer for peer in peers}
         offer = peers[0].commands[command.id]
         chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=offer, nodes=list(by_name))
@@ -75,7 +75,7 @@ class NodeLink:
 
     # ---------------------------------------------------------------------------------------------- changes
 
-    def closed(self, session: ClientSession, reason: str) -> None:
+    def closed(self, session: GateSession, reason: str) -> None:
         """Tell the nodes that know a session that it has ended."""
         for name in session.seen or ():
             peer = self._gate.kernel.mesh.peers.get(name)

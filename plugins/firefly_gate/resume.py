@@ -24,8 +24,8 @@ from firefly_core.kernel.context import Context
 from firefly_core.wire.protocol import Request
 
 if TYPE_CHECKING:
-    from firefly_gate.client import ClientSession
     from firefly_gate.gate import Gate
+    from firefly_gate.session import GateSession
 
 __all__ = ["RESUME", "TOKEN", "Kept", "Resumption"]
 
@@ -114,9 +114,9 @@ class Resumption:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._sessions: dict[bytes, ClientSession] = {}
+        self._sessions: dict[bytes, GateSession] = {}
         self._waiting: dict[int, Deadline] = {}
-        self._changed: dict[int, ClientSession] = {}
+        self._changed: dict[int, GateSession] = {}
         self.resumed = 0
         self.adopted = 0
         """Sessions taken over from a gate that has died."""
@@ -168,7 +168,7 @@ class Resumption:
         self.refused += 1
         raise Refuse("bad_token", "there is no session to continue; log in")
 
-    def _adopt(self, new: ClientSession, digest: bytes) -> bytes:
+    def _adopt(self, new: GateSession, digest: bytes) -> bytes:
         """Make a connection the session of a player whose gate has died: who he is, his data, groups and routes."""
         if new.uid is not None:
             self._refuse()
@@ -184,7 +184,7 @@ class Resumption:
         self.adopted += 1
         return bytes(new.codec.encode(self._token(new) | {"uid": new.uid, "seq": 0, "resync": True}))
 
-    def _token(self, session: ClientSession) -> dict[str, Any]:
+    def _token(self, session: GateSession) -> dict[str, Any]:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         assert session.kept is not None
         if session.kept.digest:
@@ -197,7 +197,7 @@ class Resumption:
 
     # --------------------------------------------------------------------------- in case this gate dies
 
-    def changed(self, session: ClientSession) -> None:
+    def changed(self, session: GateSession) -> None:
         """Have a session's new state kept elsewhere soon, once for the changes of half a second."""
         if not self._changed:
             self._gate.kernel.deadlines.arm(KEEP_DELAY, self._keep_changed)
@@ -214,7 +214,7 @@ class Resumption:
             if not session.closed:
                 self._keep(session)
 
-    def _keep(self, session: ClientSession) -> None:
+    def _keep(self, session: GateSession) -> None:
         assert session.kept is not None
         state = {
             "uid": session.uid,
@@ -225,7 +225,7 @@ class Resumption:
         }
         self._gate.logins.keep(session.kept.digest, state)
 
-    def _continue(self, new: ClientSession, session: ClientSession) -> None:
+    def _continue(self, new: GateSession, session: GateSession) -> None:
         if new.closed or session.closed:
             return
         self._stop_waiting(session)
@@ -240,7 +240,7 @@ class Resumption:
 
     # ---------------------------------------------------------------------------------- what becomes of them
 
-    def wait(self, session: ClientSession, reason: str) -> bool:
+    def wait(self, session: GateSession, reason: str) -> bool:
         """Keep a session whose connection ended for `reason`; False: it ends too."""
         timeout = self._gate.config.resume_timeout
         if session.kept is None or reason not in WAITS_AFTER or session.uid is None or not timeout:
@@ -248,18 +248,18 @@ class Resumption:
         self._waiting[session.id] = self._gate.kernel.deadlines.arm(timeout, lambda: self._give_up(session))
         return True
 
-    def forget(self, session: ClientSession) -> None:
+    def forget(self, session: GateSession) -> None:
         """Let go a session that has ended."""
         self._stop_waiting(session)
         if session.kept is not None:
             self._sessions.pop(session.kept.digest, None)
             self._gate.logins.forget(session.kept.digest)
 
-    def _stop_waiting(self, session: ClientSession) -> None:
+    def _stop_waiting(self, session: GateSession) -> None:
         deadline = self._waiting.pop(session.id, None)
         if deadline is not None:
             deadline.cancel()
 
-    def _give_up(self, session: ClientSession) -> None:
+    def _give_up(self, session: GateSession) -> None:
         self._waiting.pop(session.id, None)
         session.end("not_resumed")

@@ -134,6 +134,8 @@ class Node(Service):
 
     def _end(self, session: NodeSession) -> None:
         session.closed = True
+        if session.timers is not None:
+            session.timers.cancel()
         session.enqueue(partial(session.moment, "disconnect"))
 
     def _on_list(self, peer: Peer, known: list[int]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
 from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError
 from firefly_core.kernel.context import HandlerContext
@@ -18,7 +20,7 @@ from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.serial import Serial
-from firefly_core.kernel.session import Session, SessionData, Uid
+from firefly_core.kernel.session import Session, SessionData, SessionTimers, Uid
 
 if TYPE_CHECKING:
     from firefly_core.wire.codec import Codec
@@ -43,6 +45,7 @@ class NodeSession(Session, Serial):
         "id",
         "node",
         "queue",
+        "timers",
         "uid",
         "version",
     )
@@ -57,6 +60,7 @@ class NodeSession(Session, Serial):
         self.closed = False
         self.buckets: dict[int, tuple[float, float]] | None = None
         self.version = 0
+        self.timers: SessionTimers | None = None
         self.queue: deque[Callable[[], None]] = deque()
         self._address = ""
         self._protocol = ""
@@ -171,6 +175,22 @@ class NodeSession(Session, Serial):
         parcel = Parcel(push, value, policy, key, self.node.kernel.handlers.pushes)
         if not self.gate.notify("firefly.push", {"sids": [self.id]}, parcel.to_wire(self.codec)):
             self.node.kernel.groups.undelivered += 1
+
+    def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Deadline:
+        if self.timers is None:
+            self.timers = SessionTimers(self.deadlines)
+        return self.timers.arm(seconds, lambda: self.enqueue(partial(self._run_timer, function, arguments)))
+
+    def _run_timer(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        handler = Handler(kind="timer", name=function.__name__, function=function, source="a session's timer")
+        context = HandlerContext(self.node.kernel, handler, self)
+        self.running = context
+        try:
+            function(context, *arguments)
+        except BaseException:
+            context.log.exception("the timer %s of a session failed", function.__name__)
+        finally:
+            self._done()
 
     def kick(self, reason: str) -> None:
         self._tell("kick", reason)

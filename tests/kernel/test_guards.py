@@ -63,7 +63,31 @@ def hit(ctx):
     gevent.sleep(1)
 
 
-HANDLERS = [login, catch, ban, become, rename, look, hit]
+@command(8)
+def plant(ctx, seconds: float):
+    ctx.session.after(seconds, grow, "rose")
+
+
+def grow(ctx, flower):
+    runs.append(flower)
+    gevent.sleep(0.5)
+    ctx.session.push(2001, f"{flower} for {ctx.uid}")
+
+
+@command(9)
+def nap(ctx, seconds: float):
+    runs.append("nap")
+    gevent.sleep(seconds)
+    runs.append("awake")
+
+
+@command(10)
+def plant_many(ctx):
+    for _ in range(65):
+        ctx.session.after(1.0, grow, "weed")
+
+
+HANDLERS = [login, catch, ban, become, rename, look, hit, plant, nap, plant_many]
 
 
 @pytest.fixture(params=["gate", "world"])
@@ -101,6 +125,31 @@ def test_what_belongs_to_another_player_is_forbidden(player):
     assert player.request("rename", 1) == "renamed 1"
     assert code_of(player, "rename", 2) == "forbidden"
     assert code_of(player, "rename", 3) == "internal"
+
+
+def test_a_timer_of_a_session_runs_between_its_commands(player):
+    runs.clear()
+    player.request("plant", 1.0)
+    player.ask("nap", 2.0)
+    following = player.ask("catch")
+    assert player.wait_push(2001) == "rose for 7"
+    assert following.get() == "caught"
+    assert runs == ["nap", "awake", "rose"]
+    player.request("plant", 0.0)
+    assert player.wait_push(2001) == "rose for 7"
+
+
+def test_a_timer_ends_with_its_session(player):
+    runs.clear()
+    player.request("plant", 1.0)
+    player.close()
+    gevent.sleep(3)
+    assert runs == []
+
+
+def test_a_session_has_so_many_timers_and_no_more(player):
+    assert code_of(player, "plant_many") == "internal"
+    assert player.request("catch") == "caught"
 
 
 def test_an_idempotent_command_goes_to_another_node_when_its_node_dies():
