@@ -36,6 +36,8 @@ from firefly_gate.session import GateSession
 
 __all__ = ["Counts", "Gate"]
 
+TOO_LARGE = "too_large"
+"""What a node's channel says of an answer that no frame can hold: the game's fault, not the client's."""
 SWEEPS = 15
 """The heartbeat looks at one fifteenth of the sessions at a time."""
 TOO_FAST = 15.0
@@ -229,7 +231,7 @@ class Gate(Service):
     def explain(self, error: BaseException, request: Request, context: Context | None) -> tuple[str, str]:
         """Give what the client is told of an error; what only we may know is logged with the trace id."""
         told = client_error(error)
-        if told is None and isinstance(error, RemoteError):
+        if told is None and isinstance(error, RemoteError) and error.code != TOO_LARGE:
             told = error.code, error.message
         if told is None and isinstance(error, NoSuchMethod):
             # The node has reloaded, and its announcement is on the way.
