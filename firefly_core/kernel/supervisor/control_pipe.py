@@ -1,13 +1,30 @@
-"""The supervisor's end of the pipe between it and one server: JSON objects, one a line, both ways.
+"""The supervisor's end of the pipe between it and one server, or one program: JSON objects, one a line, both ways.
 
-The server is told first of all, in one line, what it is; it inherits the descriptors that are named there:
+A server is told first of all, in one line, what it is; it inherits the descriptors that are named there:
     {"do": "begin", "epoch": 3, "secret": "<hex>" or null, "source": "<firefly.toml>", "listeners": {"<url>": 7}}
-The server says, whenever it is so:
-    {"say": "ready"}            everything it offers can be used
-    {"say": "draining"}         it takes nothing new
-The server asks, and is answered with the same number:
-    {"ask": 1, "what": "status"}                         {"answer": 1, "result": {...}}
-    {"ask": 2, "what": "restart", "name": "world-1"}     {"answer": 2, "error": "there is no process ..."}
+and later, whenever somebody wants it:
+    {"do": "reload", "number": 4, "dry_run": false, "force": false}    make the code anew, or only try whether it could
+A server says, whenever it is so:
+    {"say": "ready", "code": {...}}            everything it offers can be used; `code` is the version that runs
+    {"say": "draining"}                        it takes nothing new
+    {"say": "cut", "dropped": 3}               the time to drain is over: so much that it had accepted is dropped
+    {"say": "reloaded", "number": 4, "report": {...}, "code": {...}}
+`code` is {"hash": "1f0c2a...", "since": 1764000000.0, "reloads": 2}, a report as `kernel/reload_report.py` has it.
+
+A server asks by this pipe, and a program (`firefly-run reload`) by the socket `firefly.sock` in the folder `var`, which
+only the same user may open. Both are answered with the same number, by a result or by an error:
+    {"ask": 1, "what": "status"}                         {"answer": 1, "result": {"supervisor": {...}, "processes": [...]}}
+    {"ask": 2, "what": "restart", "name": "moon-1"}      {"answer": 2, "error": "there is no process or server moon-1"}
+`name` is a process (`world-1`) or a server (`world`: all its processes, one after another). What can be asked:
+    status                              how everything is
+    reload [name] [dry_run] [force]     the code of those servers; without a name the configuration too, then of all.
+                                        Answered when it is done: {"taken": false, "problems": ["..."],
+                                        "processes": {"world-1": report}}. What has problems anywhere changes nothing
+    restart name                        let it finish, end it, start it, also one that was given up or stopped
+    drain name [timeout]                route around it, let it finish what it has, end it; it stays away
+    stop [name] [now]                   the same; without a name everything, and `firefly-run` ends. `now`: at once
+`restart`, `drain` and `stop` are answered {"accepted": true} at once, or with "wait": true when it is done.
+
 When the pipe ends at the supervisor's side, the server ends; there is no other sign of a supervisor that was killed.
 """
 
