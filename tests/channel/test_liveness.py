@@ -24,13 +24,13 @@ def pings(channel: Any) -> list[int]:
 
 
 def test_k12_a_silent_channel_is_kept_alive_by_pings(house: Any, limits: Any) -> None:
-    client, server = house.pair({"echo": echo}, limits=limits(ping_after=0.1, dead_after=0.3))
+    client, server = house.pair({"echo": echo}, limits=limits(ping_after=0.2, dead_after=1.0))
     sent = pings(client), pings(server)
-    gevent.sleep(1.0)
+    gevent.sleep(1.5)
     assert not client.closed
     assert not server.closed
     assert client.call("echo", 1) == [1]
-    assert 3 <= sum(map(len, sent)) <= 22
+    assert 3 <= sum(map(len, sent)) <= 16
 
 
 def test_k12_a_peer_that_answers_nothing_is_dead(house: Any, limits: Any, until: Any) -> None:
@@ -46,9 +46,9 @@ def test_k12_a_peer_that_answers_nothing_is_dead(house: Any, limits: Any, until:
 
 
 def test_a_busy_channel_is_not_pinged(house: Any, limits: Any) -> None:
-    client, server = house.pair({"echo": echo}, limits=limits(ping_after=0.2, dead_after=0.4))
+    client, server = house.pair({"echo": echo}, limits=limits(ping_after=0.6, dead_after=2.0))
     sent = pings(client), pings(server)
-    end = time.monotonic() + 0.8
+    end = time.monotonic() + 1.0
     while time.monotonic() < end:
         client.call("echo")
         gevent.sleep(0.02)
@@ -57,9 +57,9 @@ def test_a_busy_channel_is_not_pinged(house: Any, limits: Any) -> None:
 
 def test_any_byte_is_a_sign_of_life(house: Any, limits: Any) -> None:
     """A large frame that takes its time is no silence."""
-    client, server = house.pair({"echo": echo}, limits=limits(ping_after=5, dead_after=0.3))
-    server.outbox.flush()
-    frame = server._pack((2, "nothing", [b"x" * 40]))
+    client, server = house.pair({"echo": echo}, limits=limits(ping_after=0.5, dead_after=1.0))
+    server._liveness.stop()  # its ping would stand in the middle of the frame
+    frame = server._pack((2, "nothing", [b"x" * 60]))
     for byte in frame:
         server.stream.write(bytes((byte,)))
         gevent.sleep(0.02)
