@@ -35,7 +35,7 @@ class Forward:
         if seen is None:
             seen = session.seen = {}
         if seen.get(peer.name) != session.version:
-            peer.notify("firefly.session", "state", session.id, session.version, session.state())
+            peer.notify("firefly.session", "state", session.id, session.version, session.state(peer.name))
             seen[peer.name] = session.version
         session.open += 1
         self.peer = peer

@@ -32,7 +32,6 @@ class NodeLink:
         self._actions: dict[str, Callable[..., None]] = {
             "bind": gate.bind,
             "unbind": gate.unbind,
-            "data": GateSession.set_data,
             "join": gate.join,
             "leave": gate.leave,
             "route": GateSession.route,
@@ -45,6 +44,7 @@ class NodeLink:
         mesh.listeners.append(self._on_change)
         mesh.methods["firefly.push"] = self._on_push
         mesh.session_verbs["members"] = self._on_members
+        mesh.session_verbs["data"] = self._on_data
         for verb in self._actions:
             mesh.session_verbs[verb] = partial(self._on_action, verb)
 
@@ -121,6 +121,11 @@ class NodeLink:
 
     def _on_members(self, _peer: Peer, group: str) -> list[Uid]:
         return self._gate.crowd.members(group)
+
+    def _on_data(self, peer: Peer, sid: int, values: dict[str, Any]) -> None:
+        session = self._gate.crowd.sessions.get(sid)
+        if session is not None:
+            session.set_data(values, peer.name)
 
     def _on_action(self, verb: str, _peer: Peer, sid: int, *arguments: Any) -> bool:
         """Do what a node asks for a session; False: the session has ended."""

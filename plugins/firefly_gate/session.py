@@ -45,6 +45,7 @@ class GateSession(Session, Connection):
         "buckets",
         "closed",
         "codec",
+        "data_from",
         "generation",
         "groups",
         "id",
@@ -77,6 +78,8 @@ class GateSession(Session, Connection):
         """Which version each node has seen, by process name."""
         self.routes: dict[str, str] | None = None
         """The process that takes this session's commands, by server."""
+        self.data_from: str | None = None
+        """The process that changed `data` last; None: this gate."""
         self.groups: set[str] | None = None
         self.kept: Kept | None = None
         """What is kept for a client that asked to be able to resume."""
@@ -117,12 +120,20 @@ class GateSession(Session, Connection):
     @property
     def data(self) -> SessionData:
         if self._data is None:
-            self._data = SessionData(changed=self.changed)
+            self._data = SessionData(changed=self._data_changed)
         return self._data
 
-    def set_data(self, values: dict[str, Any]) -> None:
-        """Take over what a node changed."""
-        self._data = SessionData(values, self.changed)
+    def set_data(self, values: dict[str, Any], source: str | None = None) -> None:
+        """Take over what a node changed; `source` is its process, which need not be told."""
+        current = self.seen is not None and self.seen.get(source or "") == self.version
+        self._data = SessionData(values, self._data_changed)
+        self.data_from = source
+        self.changed()
+        if current and self.seen is not None and source is not None:
+            self.seen[source] = self.version
+
+    def _data_changed(self) -> None:
+        self.data_from = None
         self.changed()
 
     def changed(self) -> None:
@@ -131,11 +142,14 @@ class GateSession(Session, Connection):
         if self.kept is not None:
             self.gate.resumption.changed(self)
 
-    def state(self) -> dict[str, Any]:
-        """Give what a node is told of this session."""
+    def state(self, process: str) -> dict[str, Any]:
+        """Give what a node is told of this session; no data where it made the last change, and may be ahead."""
+        data: dict[str, Any] | None = self._data.plain() if self._data is not None else {}
+        if self.seen is not None and process in self.seen and self.data_from == process:
+            data = None
         return {
             "uid": self.uid,
-            "data": self._data.plain() if self._data is not None else {},
+            "data": data,
             "address": self.address,
             "protocol": self.wire.name,
             "codec": self.codec.name,

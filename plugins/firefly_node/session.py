@@ -64,7 +64,7 @@ class NodeSession(Session, Serial):
         self.queue: deque[Callable[[], None]] = deque()
         self._address = ""
         self._protocol = ""
-        self._data = SessionData()
+        self._data = SessionData(changed=self._on_data_changed)
         self._data_changed = False
         self._greeted: Uid | None = None
 
@@ -80,7 +80,8 @@ class NodeSession(Session, Serial):
         self.codec = self.node.kernel.plugins.codecs[state["codec"]]
         self._address = state["address"]
         self._protocol = state["protocol"]
-        self._data = SessionData(state["data"], self._on_data_changed)
+        if state["data"] is not None:
+            self._data = SessionData(state["data"], self._on_data_changed)
 
     # --------------------------------------------------------------------------------------------- commands
 
@@ -219,5 +220,5 @@ class NodeSession(Session, Serial):
     def _send_data(self) -> None:
         """Give the gate what changed, once for all changes of a command."""
         if self._data_changed:
-            self._data_changed = False
-            self.gate.notify("firefly.session", "data", self.id, self._data.plain())
+            # What could not be sent is sent with the next change or command.
+            self._data_changed = not self.gate.notify("firefly.session", "data", self.id, self._data.plain())

@@ -1,0 +1,10 @@
+"""Every row there is; a module of rows is named here once."""
+
+from __future__ import annotations
+
+from tests.promises import channel_rows, gate_rows
+from tests.promises.ledger import Row
+
+__all__ = ["ROWS"]
+
+ROWS: list[Row] = [*gate_rows.ROWS, *channel_rows.ROWS]
