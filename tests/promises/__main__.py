@@ -1,4 +1,4 @@
-"""Count promises: `python -m tests.promises A15 A31`, `--count 1000`, `--list`. Bounded: each row says how long it is."""
+"""Count promises: `python -m tests.promises A15 A31`, `--count 1000`, `--list`. Every row is bounded."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ INTRODUCTION = """\
 # Promises, counted
 
 What Firefly promises under load, faults and bad input, and what was counted. `make promises ROW=A15` counts a row with
-its full number of tries and adds the result here; the short form of every row runs in `make test`. A zero of N tries says
-with 95 % confidence that less than 3/N of the tries fail. This page is made from `promises.json` and nothing else.
+its full number of tries and adds the result here; the short form of every row runs in `make test`. A zero of N tries
+says with 95 % confidence that less than 3/N of the tries fail. This page is made from `promises.json` and nothing else.
 
 """
 
