@@ -99,7 +99,7 @@ class Mesh:
         if old is not None and not old.closed:
             if peer.boot_id != identity.boot_id:
                 old.notify("firefly.replaced", identity.epoch)
-            old.close("replaced")
+            old.close_after_flush("replaced")
         peer.roles = frozenset(identity.roles)
         peer.boot_id, peer.epoch = identity.boot_id, identity.epoch
         peer.announced = False
