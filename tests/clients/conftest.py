@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +23,7 @@ from gevent.event import AsyncResult
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "clients" / "python"))  # the client is a distribution of its own, which is not installed
 TOML = """
 [firefly]
 plugins = ["gate", "root", "node", "protocols"]
@@ -151,10 +154,8 @@ class Proxy:
         for line in lines:
             for end in line:
                 # Closing alone would wait for the greenlet that reads.
-                try:
+                with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 end.close()
 
     def close(self) -> None:
@@ -282,17 +283,38 @@ def make_proxy() -> Iterator[Callable[[int], Proxy]]:
         proxy.close()
 
 
-CLIENTS = ("threads", "gevent", "asyncio")
+@pytest.fixture(scope="session")
+def npm() -> Callable[..., Path]:
+    """Install npm packages, `npm("ws@8.18.0")`, once into a folder that later runs find again; give `node_modules`."""
+
+    def install(*packages: str, name: str = "") -> Path:
+        folder = ROOT / "var" / "npm" / (name or "-".join(re.sub(r"[^a-z0-9.]", "_", each) for each in packages))
+        stamp = folder / "installed"
+        if not stamp.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "package.json").write_text('{"private": true}')
+            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(["npm", "install", *options, *packages], cwd=folder, check=True, timeout=120)
+            stamp.touch()
+        return folder / "node_modules"
+
+    return install
 
 
 @pytest.fixture
-def make_player() -> Iterator[Callable[..., Player]]:
+def make_player(npm: Callable[..., Path]) -> Iterator[Callable[..., Player]]:
     """Start a player: `make_player("threads", url, "ann", protocol="json", **options)`."""
     made: list[Player] = []
 
+    def command_of(kind: str, url: str, name: str, protocol: str, options: str) -> list[str]:
+        if kind == "node":
+            client = ROOT / "clients" / "javascript" / "firefly-client.js"
+            websocket = npm("ws@8.18.0") / "ws" / "wrapper.mjs"
+            return ["node", str(HERE / "players" / "player.mjs"), url, name, options, str(client), str(websocket)]
+        return [sys.executable, str(HERE / "players" / "player.py"), kind, url, name, protocol, options]
+
     def make(kind: str, url: str, name: str, protocol: str = "json", **options: Any) -> Player:
-        program = HERE / "players" / "player.py"
-        command = [sys.executable, str(program), kind, url, name, protocol, json.dumps(options)]
+        command = command_of(kind, url, name, protocol, json.dumps(options))
         made.append(Player(command, {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}))
         return made[-1]
 

@@ -372,6 +372,8 @@ class Connection:
             self.lost(reason, self._now)
 
     def _end(self, reason: str, error: BaseException | None = None) -> None:
+        if self.state is State.ENDED:
+            return
         if self._line.up or self._line.dialing:
             self._events.append(HangUp(polite=True))
         self._line.end()
@@ -383,7 +385,7 @@ class Connection:
         self._change(State.ENDED, reason, error)
 
     def _change(self, state: State, reason: str = "", error: BaseException | None = None) -> None:
-        if state is not self.state or state is State.ENDED:
+        if state is not self.state:
             self.state = state
             self.reason = reason
             self._events.append(Changed(state, reason, error))

@@ -51,30 +51,32 @@ class Loop:
         self._registered: tuple[socket.socket, int] | None = None
         self._dials = 0
         self._dialled: deque[tuple[int, SocketLine | Exception]] = deque()
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
+        self._rope: socket.socket | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._thread = threading.Thread(target=self._run, name="firefly-client", daemon=True)
+        """Begin; with the lock."""
+        bell, self._rope = socket.socketpair()
+        for end in (bell, self._rope):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._run, args=(bell,), name="firefly-client", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
         """Have it look at the connection anew."""
-        with contextlib.suppress(BlockingIOError):
-            self._rope.send(b"\0")
+        with contextlib.suppress(OSError):  # it rings already, or has ended
+            if (rope := self._rope) is not None:
+                rope.send(b"\0")
 
     def join(self) -> None:
         """Wait until it has ended, unless it is the one that asks."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _run(self) -> None:
+    def _run(self, bell: socket.socket) -> None:
         try:
             with selectors.DefaultSelector() as selector:
-                selector.register(self._bell, selectors.EVENT_READ)
-                while self._turn(selector):
+                selector.register(bell, selectors.EVENT_READ)
+                while self._turn(selector, bell):
                     pass
         except Exception:
             log.exception("the client's loop has failed")
@@ -83,8 +85,11 @@ class Loop:
                 self._settle()
         finally:
             self._registered = None
+            bell.close()
+            if self._rope is not None:
+                self._rope.close()
 
-    def _turn(self, selector: selectors.BaseSelector) -> bool:
+    def _turn(self, selector: selectors.BaseSelector, bell: socket.socket) -> bool:
         """Do what is due, then wait for the next thing; False: the client has ended."""
         with self.lock:
             self._connection.tick(now())
@@ -94,9 +99,9 @@ class Loop:
             self._register(selector)
             due = self._connection.due
         for key, events in selector.select(None if due is None else max(0.0, due - now())):
-            if key.fileobj is self._bell:
+            if key.fileobj is bell:
                 with contextlib.suppress(BlockingIOError):
-                    self._bell.recv(4096)
+                    bell.recv(4096)
                 self._take_dialled()
             else:
                 self._serve(events)
