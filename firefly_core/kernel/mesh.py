@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from firefly_core.kernel.context import Context
     from firefly_core.kernel.kernel import Kernel
 
-__all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method"]
+__all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method", "rendezvous"]
 
 ROOT_ROLE = "root"
 NODE_ROLE = "node"
@@ -72,6 +72,7 @@ class Mesh:
         """Processes that have not announced since this server started, though firefly.toml says they will."""
         self._open = False
         self._draining = False
+        self._full = False
 
     # ------------------------------------------------------------------------------------------------- peers
 
@@ -120,10 +121,11 @@ class Mesh:
         self._changed(peer, False)
         self._kernel.plugins.notify("firefly_channel_changed", kernel=self._kernel, peer=peer, connected=False)
 
-    def announce(self, *, draining: bool = False) -> None:
-        """Tell every peer, now and whenever one connects, what this server takes."""
+    def announce(self, *, draining: bool | None = None, full: bool | None = None) -> None:
+        """Tell every peer, now and whenever one connects, what this server takes; and whether it takes new sessions."""
         self._open = True
-        self._draining = draining
+        self._draining = self._draining if draining is None else draining
+        self._full = self._full if full is None else full
         for peer in list(self.peers.values()):
             peer.notify("firefly.announce", self._offer())
 
@@ -133,6 +135,7 @@ class Mesh:
             "commands": [[h.id, h.name, h.public, h.timeout, h.idempotent] for h in table.commands.values()],
             "remotes": [[h.name, h.timeout, h.idempotent, h.open] for h in table.remotes.values()],
             "draining": self._draining,
+            "full": self._full,
         }
 
     def _on_announce(self, peer: Peer, offer: dict[str, Any]) -> None:
@@ -326,4 +329,9 @@ def _choose(name: str, peers: Iterable[Peer], key: object) -> Peer:
     """Give the peer with the fewest calls in flight; with a key always the same one (rendezvous hashing)."""
     if key is None:
         return min(peers, key=lambda peer: (peer.calls, peer.name))
-    return max(peers, key=lambda peer: hashlib.blake2b(f"{key}\0{peer.name}\0{name}".encode()).digest())
+    return rendezvous(key, peers, name)
+
+
+def rendezvous(key: object, peers: Iterable[Peer], salt: str = "") -> Peer:
+    """Give the peer of a key: always the same one, and another only when that one is gone (rendezvous hashing)."""
+    return max(peers, key=lambda peer: hashlib.blake2b(f"{key}\0{peer.name}\0{salt}".encode()).digest())

@@ -54,11 +54,22 @@ class Peer:
         self.calls = 0
         """Calls in flight to it."""
         self.draining = False
+        self.full = False
 
     @property
     def connected(self) -> bool:
         """Whether a channel to it stands."""
         return self.channel is not None and not self.channel.closed
+
+    @property
+    def pending(self) -> int:
+        """Calls and commands that wait for its answer."""
+        return self.channel.pending if self.channel is not None else 0
+
+    @property
+    def takes_new(self) -> bool:
+        """Whether sessions that it does not know yet may be sent to it."""
+        return self.connected and not self.draining and not self.full
 
     def call(self, method: str, *params: Any, timeout: float = 10.0, meta: dict[str, Any] | None = None) -> Any:
         """Call and wait for the result; raises CallError."""
@@ -93,4 +104,5 @@ class Peer:
         self.commands = {fields[0]: CommandOffer(*fields) for fields in offer["commands"]}
         self.remotes = {fields[0]: RemoteOffer(*fields) for fields in offer["remotes"]}
         self.draining = bool(offer.get("draining"))
+        self.full = bool(offer.get("full"))
         self.announced = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from firefly_core.kernel.config import (
     key,
     list_of,
     listeners,
+    map_of,
     optional,
     path,
     text,
@@ -120,3 +122,9 @@ class GateConfig:
     )
     account_failures: int = key(integer(1, 1000), "failed logins that lock an account for a minute", 5)
     address_failures: int = key(integer(1, 1000), "failed logins that lock an address for ten minutes", 10)
+    routes: Mapping[str, str] = key(
+        map_of(choice("sticky", "uid", "least")),
+        "how a session finds its node among the replicas of a server: sticky (the one with the fewest sessions, for as "
+        "long as it lives), uid (by the player's uid), least (for each command the one with the fewest open ones)",
+        {},
+    )

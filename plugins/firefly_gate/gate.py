@@ -224,8 +224,8 @@ class Gate(Service):
     def choose(self, session: GateSession, command: Command) -> Peer | None:
         """Give the node that takes this session's command; None: nobody is there just now."""
         peers = command.peers
-        if len(peers) == 1 and session.routes is None:
-            return peers[0] if peers[0].connected else None
+        if len(peers) == 1 and session.routes is None and peers[0].takes_new:
+            return peers[0]
         return self.nodes.choose(session, command)
 
     def explain(self, error: BaseException, request: Request, context: Context | None) -> tuple[str, str]:

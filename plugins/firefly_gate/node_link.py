@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import Refuse
-from firefly_core.kernel.mesh import NODE_ROLE
+from firefly_core.kernel.mesh import NODE_ROLE, rendezvous
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.session import Uid
@@ -29,6 +29,7 @@ class NodeLink:
         self._boots: dict[str, int] = {}
         self._sessions: Counter[str] = Counter()
         """Sessions that stick to each process."""
+        self._policies = gate.config.routes
         self._actions: dict[str, Callable[..., None]] = {
             "bind": gate.bind,
             "unbind": gate.unbind,
@@ -51,26 +52,33 @@ class NodeLink:
     # ---------------------------------------------------------------------------------------------- routing
 
     def choose(self, session: GateSession, command: Command) -> Peer | None:
-        """Give the node a session sticks to, or choose one: by hook, or the one with the fewest sessions."""
+        """Give the node that takes a session's command, by the policy of its server; None: nobody takes it now."""
         peers = [peer for peer in command.peers if peer.connected]
         routes = session.routes or {}
         for peer in peers:
             if routes.get(peer.server) == peer.name:
                 return peer
-        fresh = [peer for peer in peers if not peer.draining]
+        known = [peer for peer in peers if session.seen and peer.name in session.seen and not peer.draining]
+        fresh = [peer for peer in peers if peer.takes_new] or known
         if not fresh:
             return None
-        peer = self._decide(session, command, fresh)
+        policy = self._policies.get(fresh[0].server, "sticky")
+        if policy == "least":
+            # Another node for each command: each waits until those before it are answered, so the order holds.
+            return min(fresh, key=lambda peer: (peer.pending, peer.name))
+        peer = self._decide(session, command, fresh, policy)
         session.routes = {**routes, peer.server: peer.name}
         self._sessions[peer.name] += 1
         return peer
 
-    def _decide(self, session: GateSession, command: Command, peers: list[Peer]) -> Peer:
+    def _decide(self, session: GateSession, command: Command, peers: list[Peer], policy: str) -> Peer:
         by_name = {peer.name: peer for peer in peers}
         offer = peers[0].commands[command.id]
         chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=offer, nodes=list(by_name))
         if chosen in by_name:
             return by_name[chosen]
+        if policy == "uid":
+            return rendezvous(session.uid if session.uid is not None else session.id, peers)
         return min(peers, key=lambda peer: (self._sessions[peer.name], peer.name))
 
     # ---------------------------------------------------------------------------------------------- changes

@@ -16,6 +16,9 @@ class NodeConfig:
     max_commands: int = key(
         integer(1, 1_000_000), "commands that may wait or run here; beyond that they are answered `overloaded`", 4096
     )
+    max_sessions: int = key(
+        integer(1, 10_000_000), "sessions here at which gates are asked to send no new ones", 1_000_000
+    )
     keep_sessions: float = key(
         duration(0, 3600), "seconds that the sessions of a gate are kept while the channel to it is lost", 10.0
     )

@@ -37,6 +37,7 @@ class Node(Service):
     def __init__(self, kernel: Kernel, config: NodeConfig) -> None:
         super().__init__(kernel, config)
         self.sessions: dict[str, dict[int, NodeSession]] = {}
+        self._population = 0
         self.waiting = 0
         """Commands that wait here; those that run are not among them."""
         self.commands = 0
@@ -121,6 +122,7 @@ class Node(Service):
         session = sessions.get(sid)
         if session is None:
             session = sessions[sid] = NodeSession(self, peer, sid)
+            self._count(1)
             session.update(version, state)
             session.enqueue(partial(session.moment, "connect"))
             return
@@ -134,9 +136,17 @@ class Node(Service):
 
     def _end(self, session: NodeSession) -> None:
         session.closed = True
+        self._count(-1)
         if session.timers is not None:
             session.timers.cancel()
         session.enqueue(partial(session.moment, "disconnect"))
+
+    def _count(self, change: int) -> None:
+        """Count sessions, and tell the gates when there is no room for more, or room again."""
+        before, self._population = self._population, self._population + change
+        full = self._population >= self.config.max_sessions
+        if full != (before >= self.config.max_sessions):
+            self.kernel.mesh.announce(full=full)
 
     def _on_list(self, peer: Peer, known: list[int]) -> None:
         """Compare notes with a gate that has come back: sessions that it does not know have ended meanwhile."""

@@ -121,7 +121,7 @@ def where(ctx):
 
 
 @command(13)
-def move_to(ctx, process: str):
+def move_to(ctx, process: str | None):
     ctx.session.route("world", process)
 
 
@@ -144,9 +144,10 @@ HANDLERS = [
 ]  # fmt: skip
 
 
-def make_cluster(replicas=1):
+def make_cluster(replicas=1, gate="", node=""):
     moments.clear()
-    return InProcessCluster(TOML.replace("REPLICAS", str(replicas)), handlers={"world": HANDLERS})
+    toml = TOML.replace("REPLICAS", str(replicas)).replace('rate = "off"', f'rate = "off"\n{gate}') + node
+    return InProcessCluster(toml, handlers={"world": HANDLERS})
 
 
 @pytest.fixture
@@ -390,3 +391,48 @@ def test_a_draining_node_gets_nobody_new():
             player = cluster.connect()
             player.request("login", uid)
             assert player.request("where") == "world-2"
+
+
+def test_by_uid_a_player_always_finds_the_same_node():
+    with virtual_time(seed=1), make_cluster(replicas=3, gate='routes = { world = "uid" }') as cluster:
+        cluster.start()
+        homes = {}
+        for _ in range(2):
+            for uid in range(12):
+                player = cluster.connect()
+                player.request("login", uid)
+                # Who he is was not known when his first command, the login, needed a node.
+                player.request("move_to", None)
+                homes.setdefault(uid, set()).add(player.request("where"))
+                player.close()
+        assert all(len(names) == 1 for names in homes.values())
+        assert len(set.union(*homes.values())) == 3
+
+
+def test_by_least_each_command_goes_where_the_fewest_are_open():
+    with virtual_time(seed=1), make_cluster(replicas=2, gate='routes = { world = "least" }') as cluster:
+        cluster.start()
+        players = [cluster.connect() for _ in range(4)]
+        for uid, player in enumerate(players):
+            player.request("login", uid)
+        pending = [player.ask("rest", 1.0) for player in players]
+        gevent.sleep(0.1)
+        waiting = [cluster.kernel("gate").mesh.peers[name].pending for name in ("world-1", "world-2")]
+        assert waiting == [2, 2]
+        assert [one.get() for one in pending] == [1.0] * 4
+
+
+def test_a_full_node_gets_nobody_new_and_keeps_who_is_there():
+    with virtual_time(seed=1), make_cluster(replicas=2, node="max_sessions = 2") as cluster:
+        cluster.start()
+        players = [cluster.connect() for _ in range(4)]
+        for uid, player in enumerate(players):
+            player.request("login", uid)
+            gevent.sleep(0.05)
+        assert sorted(player.request("where") for player in players) == ["world-1", "world-1", "world-2", "world-2"]
+        late = cluster.connect()
+        assert code_of(late, "login", 9) == "unavailable"
+        players[0].close()
+        gevent.sleep(0.2)
+        late.request("login", 9)
+        assert [player.request("number", 1) for player in players[1:]] == [1, 1, 1]
