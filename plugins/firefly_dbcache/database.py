@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TypeVar
 
 import gevent
 import peewee
-from gevent.lock import BoundedSemaphore
 
 from firefly_core.errors import StorageError, StorageUnavailable
+from firefly_dbcache.turnstile import Turnstile
 
 __all__ = ["Database", "Refused", "Work"]
 
@@ -39,7 +39,7 @@ class Database(abc.ABC):
     def __init__(self, connections: int, timeout: float) -> None:
         self.timeout = timeout
         self._free: list[Any] = []
-        self._turns = BoundedSemaphore(connections)
+        self._turns = Turnstile(connections)
         self._closed = False
 
     # ------------------------------------------------------------------------------------ what a kind has to say
@@ -49,8 +49,15 @@ class Database(abc.ABC):
         """Give a new peewee database that is not connected."""
 
     @abc.abstractmethod
-    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
-        """Give the query that inserts a row, or replaces it if its `ver` is higher."""
+    def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
+        """Give the statement that inserts a row, or replaces it if its `ver` is higher.
+
+        `columns` are names with their types, the key first.
+        """
+
+    def write_rows(self, database: Any, upsert: str, rows: list[Any]) -> None:
+        """Execute the statement that `upsert` gave for each row."""
+        self.executemany(database, upsert, rows)
 
     def refuses(self, error: Exception) -> bool:
         """Whether an error of the driver says that the same statement can never succeed."""
@@ -102,7 +109,7 @@ class Database(abc.ABC):
         """Wait for a connection; raises StorageUnavailable."""
         if self._closed:
             raise StorageUnavailable("the database is closed")
-        if not self._turns.acquire(timeout=self.timeout):
+        if not self._turns.acquire(self.timeout):
             raise StorageUnavailable(f"all connections to the database were busy for {self.timeout} s")
         return self._free.pop() if self._free else self.make()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import peewee
-from firefly_dbcache.database import Database
 from peewee import fn
+
+from firefly_dbcache.database import Database
 
 __all__ = ["MysqlDatabase"]
 
@@ -47,7 +48,8 @@ class MysqlDatabase(Database):
         code = error.args[0] if error.args else None
         return code == UNKNOWN_COLUMN or super().refuses(error)
 
-    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
+    def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
+        key = next(iter(columns))
         made = {name: getattr(table.c, name) for name in columns}
         ver = made["ver"]
         newer = fn.VALUES(ver) > ver
@@ -55,7 +57,9 @@ class MysqlDatabase(Database):
             column: fn.IF(newer, fn.VALUES(column), column) for name, column in made.items() if name not in (key, "ver")
         }
         update[ver] = fn.GREATEST(ver, fn.VALUES(ver))  # last: the conditions before it read the former version
-        return table.insert([[None] * len(columns)], columns=list(made.values())).on_conflict(update=update)
+        query = table.insert([[None] * len(columns)], columns=list(made.values())).on_conflict(update=update)
+        text: str = query.bind(connection).sql()[0]
+        return text
 
     def table_options(self, database: Any) -> str:
         (version,) = database.execute_sql("SELECT VERSION()").fetchone()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import peewee
+
 from firefly_dbcache.database import Database
 from firefly_dbcache.sqlite_database import upsert_by_conflict
 
 __all__ = ["PostgresDatabase"]
+
+
+SERIALS = {"SERIAL": "INTEGER", "BIGSERIAL": "BIGINT"}
 
 
 class PostgresDatabase(Database):
@@ -40,8 +44,16 @@ class PostgresDatabase(Database):
         missing = type(cause).__name__ == "UndefinedColumn"
         return missing or super().refuses(error)
 
-    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
-        return upsert_by_conflict(table, key, columns)
+    def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
+        """All rows in one statement, a list of values for each column: much less work than a statement a row."""
+        text = upsert_by_conflict(connection, table, list(columns))
+        values = f"VALUES ({', '.join(['%s'] * len(columns))})"
+        assert values in text
+        lists = ", ".join(f"%s::{SERIALS.get(kind, kind)}[]" for kind in columns.values())
+        return text.replace(values, f"SELECT * FROM unnest({lists})", 1)  # noqa: S608  types of the models' columns
+
+    def write_rows(self, database: Any, upsert: str, rows: list[Any]) -> None:
+        database.execute_sql(upsert, [list(column) for column in zip(*rows, strict=True)])
 
     def drop(self, connection: Any) -> None:
         connection.pgconn.finish()

@@ -69,8 +69,8 @@ class SqliteDatabase(Database):
         missing = isinstance(error, peewee.OperationalError) and "column" in str(error)
         return missing or super().refuses(error)
 
-    def upsert(self, table: peewee.Table, key: str, columns: list[str]) -> Any:
-        return upsert_by_conflict(table, key, columns)
+    def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
+        return upsert_by_conflict(connection, table, list(columns))
 
     def close(self) -> None:
         if self._thread is not None and not self._closed:
@@ -79,11 +79,11 @@ class SqliteDatabase(Database):
             self._thread = None
 
 
-def upsert_by_conflict(table: peewee.Table, key: str, columns: list[str]) -> Any:
+def upsert_by_conflict(connection: Any, table: peewee.Table, names: list[str]) -> str:
     """Give the upsert of SQLite and PostgreSQL: the row that is there stays unless the new one's version is higher."""
-    columns_of = [getattr(table.c, name) for name in columns]
-    update = {getattr(table.c, name): getattr(peewee.EXCLUDED, name) for name in columns if name != key}
-    query = table.insert([[None] * len(columns)], columns=columns_of)
-    return query.on_conflict(
-        conflict_target=[getattr(table.c, key)], update=update, where=peewee.EXCLUDED.ver > table.c.ver
-    )
+    columns = [getattr(table.c, name) for name in names]
+    update = {column: getattr(peewee.EXCLUDED, name) for column, name in zip(columns[1:], names[1:], strict=True)}
+    query = table.insert([[None] * len(names)], columns=columns)
+    query = query.on_conflict(conflict_target=columns[:1], update=update, where=peewee.EXCLUDED.ver > table.c.ver)
+    text: str = query.bind(connection).sql()[0]
+    return text

@@ -26,8 +26,9 @@ class _Statements:
         self.columns = [getattr(self.rows.c, column.column) for column in table.columns]
         self.key = self.columns[0]
         self.ver = self.columns[1]
-        names = [column.column for column in table.columns]
-        self.upsert: str = database.upsert(self.rows, names[0], names).bind(connection).sql()[0]
+        context = connection.get_sql_context()
+        kinds = {column.column: column.field.ddl_datatype(context).sql for column in table.columns}
+        self.upsert = database.upsert(connection, self.rows, kinds)
         delete = self.rows.delete().where((self.key == 0) & (self.ver < 0))
         self.delete: str = delete.bind(connection).sql()[0]
 
@@ -145,7 +146,7 @@ class Storage:
             pairs = zip(changes, rows, strict=True)
             rows = [row for change, row in pairs if dead.get(str(change.key), -1) < change.ver]
         if rows:
-            self.database.executemany(database, self._statements[table].upsert, rows)
+            self.database.write_rows(database, self._statements[table].upsert, rows)
 
     def _delete(self, database: Any, table: Table, changes: list[Change], now: int) -> None:
         dead = self.ledger.tombstones(database, table.name, (str(change.key) for change in changes))
