@@ -2,7 +2,8 @@
 
     bare_protocol.py PORT [uvloop] [batch]
 
-One write a message, as such programs are written; `batch` joins the answers of what arrived together.
+It does what any server of the format must: read the header, hand the body to the command's function, frame the
+answer. One write a message, as such programs are written; `batch` joins the answers of what arrived together.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ import sys
 from struct import Struct
 
 HEADER = Struct("!9sII")
+MAGIC = bytes(9)
+HANDLERS = {1: lambda body: body, 2: lambda body: body}
 
 
 class Echo(asyncio.Protocol):
@@ -33,7 +36,8 @@ class Echo(asyncio.Protocol):
             end = at + 13 + length
             if end > size:
                 break
-            frame = data[at:end]
+            body = HANDLERS[command](data[at + 17 : end])
+            frame = HEADER.pack(MAGIC, len(body) + 4, command) + body
             if command == 2:
                 for transport in self.everyone:
                     transport.write(frame)
@@ -51,11 +55,13 @@ class BatchEcho(Echo):
         at, size = 0, len(data)
         answers = []
         while size - at >= 17:
-            _, length, _command = HEADER.unpack_from(data, at)
+            _, length, command = HEADER.unpack_from(data, at)
             end = at + 13 + length
             if end > size:
                 break
-            answers.append(data[at:end])
+            body = HANDLERS[command](data[at + 17 : end])
+            answers.append(HEADER.pack(MAGIC, len(body) + 4, command))
+            answers.append(body)
             at = end
         if answers:
             self.transport.write(b"".join(answers))

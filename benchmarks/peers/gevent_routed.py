@@ -19,11 +19,13 @@ from gevent.server import StreamServer  # noqa: E402
 from naive_rpc import Client, Server  # noqa: E402
 
 HEADER = Struct("!9sII")
+MAGIC = bytes(9)
 
 
 def gate(node):
-    def answer(sock, head, command, body):
-        sock.sendall(head + node.call("command", command, body))
+    def answer(sock, command, body):
+        body = node.call("command", command, body)
+        sock.sendall(HEADER.pack(MAGIC, len(body) + 4, command) + body)
 
     def serve(sock, _address):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -36,7 +38,7 @@ def gate(node):
                 end = at + 13 + length
                 if end > size:
                     break
-                gevent.spawn(answer, sock, data[at : at + 17], command, data[at + 17 : end])
+                gevent.spawn(answer, sock, command, data[at + 17 : end])
                 at = end
             data = data[at:]
 

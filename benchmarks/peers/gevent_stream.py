@@ -29,7 +29,8 @@ def echo_after_yield(body):
     return body
 
 
-HANDLER = echo_after_yield if "yield" in sys.argv else echo
+MAGIC = bytes(9)
+HANDLERS = dict.fromkeys((1, 2), echo_after_yield if "yield" in sys.argv else echo)
 
 
 def serve(sock, _address):
@@ -45,8 +46,8 @@ def serve(sock, _address):
                 end = at + 13 + length
                 if end > size:
                     break
-                head = data[at : at + 17]
-                frame = head + HANDLER(data[at + 17 : end])
+                body = HANDLERS[command](data[at + 17 : end])
+                frame = HEADER.pack(MAGIC, len(body) + 4, command) + body
                 if command == 2:
                     for other in list(everyone):
                         other.sendall(frame)

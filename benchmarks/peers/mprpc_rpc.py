@@ -1,7 +1,7 @@
 """A peer: mprpc (Cython, MessagePack-RPC, gevent). Its client is not multiplexed: one connection a caller.
 
-    mprpc_rpc.py serve PORT
-    mprpc_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
+mprpc_rpc.py serve PORT
+mprpc_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
 """
 
 from gevent import monkey

@@ -1,7 +1,7 @@
 """A peer: the RPC that a weekend writes: gevent, MessagePack, a greenlet a request, an AsyncResult a call.
 
-    naive_rpc.py serve PORT
-    naive_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
+naive_rpc.py serve PORT
+naive_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
 """
 
 from gevent import monkey

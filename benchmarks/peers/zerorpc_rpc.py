@@ -1,7 +1,7 @@
 """A peer: zerorpc (ZeroMQ, MessagePack, gevent), one client, many callers.
 
-    zerorpc_rpc.py serve PORT
-    zerorpc_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
+zerorpc_rpc.py serve PORT
+zerorpc_rpc.py call PORT IN_FLIGHT SECONDS WATCHED_PID
 """
 
 import sys

@@ -1,0 +1,1 @@
+"""The cases: each measures its subjects in turns, A B A B."""

@@ -1,0 +1,1 @@
+"""What is measured: Firefly, the limit in C, and the peers."""
