@@ -5,6 +5,8 @@ from gevent import monkey
 monkey.patch_all()
 
 import importlib  # noqa: E402
+import re  # noqa: E402
+import subprocess  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -94,3 +96,22 @@ roots = ["gate"]
 [servers.world.store]
 database = "sqlite:///var/meadow.db"
 """
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """Install npm packages, `npm("ws@8.18.0")`, once into a folder that later runs find again; give `node_modules`."""
+
+    def install(*packages):
+        name = "-".join(re.sub(r"[^a-z0-9.]", "_", each) for each in packages)
+        folder = Path(__file__).parents[1] / "var" / "npm" / name
+        stamp = folder / "installed"
+        if not stamp.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "package.json").write_text('{"private": true}')
+            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(["npm", "install", *options, *packages], cwd=folder, check=True, timeout=120)
+            stamp.touch()
+        return folder / "node_modules"
+
+    return install

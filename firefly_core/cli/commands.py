@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from firefly_core.cli.invocation import Invocation, reported
+from firefly_core.cli.typescript import declare
 from firefly_core.kernel.handler_check import check
 from firefly_core.kernel.handlers import Handler, HandlerTable
 from firefly_core.kernel.marks import Push
@@ -21,14 +22,18 @@ Row = tuple[str, ...]
 
 
 @click.command()
+@click.option("--typescript", is_flag=True, help="Write the types of commands and pushes as TypeScript declarations.")
 @click.pass_obj
-def commands(invocation: Invocation) -> None:
+def commands(invocation: Invocation, typescript: bool) -> None:
     """List the commands, pushes and remotes of every server, with their signatures and guards.
 
     A table on a terminal; otherwise one line each, with tabs between the columns.
     """
     with reported():
         checked = check(invocation.path, overrides=invocation.overrides)
+    if typescript:
+        click.echo(declare(checked.cluster.name, checked.handlers.values()))
+        return
     folder = f"{checked.cluster.folder}/"
     every = (row for server, table in checked.handlers.items() for row in _rows(server, table))
     rows = [(*row[:-1], row[-1].removeprefix(folder)) for row in _merged(every)]

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -281,24 +280,6 @@ def make_proxy() -> Iterator[Callable[[int], Proxy]]:
     yield make
     for proxy in made:
         proxy.close()
-
-
-@pytest.fixture(scope="session")
-def npm() -> Callable[..., Path]:
-    """Install npm packages, `npm("ws@8.18.0")`, once into a folder that later runs find again; give `node_modules`."""
-
-    def install(*packages: str, name: str = "") -> Path:
-        folder = ROOT / "var" / "npm" / (name or "-".join(re.sub(r"[^a-z0-9.]", "_", each) for each in packages))
-        stamp = folder / "installed"
-        if not stamp.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "package.json").write_text('{"private": true}')
-            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(["npm", "install", *options, *packages], cwd=folder, check=True, timeout=120)
-            stamp.touch()
-        return folder / "node_modules"
-
-    return install
 
 
 @pytest.fixture
