@@ -153,11 +153,10 @@ class Meadow:
         """Tell whether the player can catch the firefly from where he stands."""
         return math.hypot(firefly.x - player.x, firefly.y - player.y) <= REACH
 
-    def catch(self, player: Player, firefly: Firefly) -> int:
-        """Take the firefly out of the air, hatch another, and give the points that the player's hero got."""
+    def catch(self, firefly: Firefly) -> int:
+        """Take the firefly out of the air, hatch another, and give the points that it is worth."""
         del self.fireflies[firefly.id]
         self._hatch()
-        player.hero.score += firefly.worth
         return firefly.worth
 
     def everything(self) -> Change:

@@ -14,10 +14,13 @@ __all__ = [
     "Catch",
     "Caught",
     "FireflyView",
+    "Gift",
+    "Give",
     "Left",
     "Login",
     "Move",
     "PlayerView",
+    "Purse",
     "Rank",
     "Said",
     "Say",
@@ -65,6 +68,14 @@ class Top:
     """105: how much of the ranking he wants to see."""
 
     count: Annotated[int, Meta(ge=1, le=50)] = 10
+
+
+@attrs.frozen
+class Give:
+    """107: to whom, by his key, and how much."""
+
+    to: Annotated[str, Meta(min_length=1, max_length=64)]
+    gold: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 # ------------------------------------------------------------------------------ what they get as answer or push
@@ -146,6 +157,23 @@ class Caught:
     name: str
     points: int
     score: int
+    gold: int
+
+
+@attrs.frozen
+class Purse:
+    """The answer to 107: how much gold you have left."""
+
+    gold: int
+
+
+@attrs.frozen
+class Gift:
+    """2005: somebody has given you gold."""
+
+    name: str
+    gold: int
+    purse: int
 
 
 @attrs.frozen
@@ -167,3 +195,4 @@ class Welcome:
     world: World
     ranking: list[Rank]
     chat: list[Said]
+    gold: int

@@ -7,17 +7,20 @@ and does not know that a network exists. What the messages look like stands in `
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from example_game.heroes import clean
+from example_game.heroes import Heroes, Poor, clean
 from example_game.meadow import HEIGHT, MAX_PLAYERS, REACH, WALK_SPEED, WIDTH, Meadow, Player
 from example_game.messages import (
     Catch,
     Caught,
+    Gift,
+    Give,
     Left,
     Login,
     Move,
     PlayerView,
+    Purse,
     Rank,
     Said,
     Say,
@@ -27,12 +30,16 @@ from example_game.messages import (
 )
 from firefly_core import Refuse, command, every, on_disconnect, on_start, push, remote
 
+if TYPE_CHECKING:
+    from example_game.stored_heroes import StoredHeroes
+
 # What the server sends unasked. A `droppable` push is left out for a client that cannot keep up: the next one, or at
 # the latest the next full one, tells him the same. `reliable` (the default) is never left out.
 world = push(2001, World, name="world", policy="droppable")
 chat = push(2002, Said, name="chat")
 caught = push(2003, Caught, name="caught")
 left = push(2004, Left, name="left")
+gift = push(2005, Gift, name="gift")
 
 TICK = 0.1  # seconds
 
@@ -48,7 +55,7 @@ def start(ctx: Any) -> Meadow:
 def login(ctx: Any, request: Login) -> Welcome:
     """Come in by name. There is no password: whoever bears the name is the hero, the last one to come stays."""
     meadow: Meadow = ctx.state
-    hero = meadow.heroes.named(request.name)
+    hero = heroes(ctx).named(request.name)
     if hero is None:
         raise Refuse("bad_name", "a name needs at least one letter that people can read")
     if ctx.uid not in (None, hero.key):
@@ -68,8 +75,9 @@ def login(ctx: Any, request: Login) -> Welcome:
         speed=WALK_SPEED,
         reach=REACH,
         world=World.of(meadow.season, meadow.everything()),
-        ranking=[Rank.of(hero) for hero in meadow.heroes.top(10)],
+        ranking=[Rank.of(hero) for hero in heroes(ctx).top(10)],
         chat=[Said(name, text) for name, text in meadow.chat],
+        gold=hero.gold,
     )
 
 
@@ -91,9 +99,11 @@ def catch(ctx: Any, request: Catch) -> Caught:
         raise Refuse("gone", "that firefly is gone")
     if not meadow.reaches(player, firefly):
         raise Refuse("too_far", "that firefly is out of reach")
-    points = meadow.catch(player, firefly)
+    # Out of the air first, whoever else reaches for it meanwhile; the points are safe when `award` returns.
+    points = meadow.catch(firefly)
     hero = player.hero
-    result = Caught(firefly.id, hero.key, hero.name, points, hero.score)
+    heroes(ctx).award(hero, points)
+    result = Caught(firefly.id, hero.key, hero.name, points, hero.score, hero.gold)
     ctx.group("meadow").push(caught, result)
     return result
 
@@ -114,10 +124,24 @@ def top(ctx: Any, request: Top) -> list[Rank]:
     return ranking(ctx, request.count)
 
 
+@command(107, rate="5/s")
+def give(ctx: Any, request: Give) -> Purse:
+    """Give another player who is here some of your gold."""
+    giver, taker = here(ctx).hero, ctx.state.players.get(request.to)
+    if taker is None or taker.hero is giver:
+        raise Refuse("nobody", "there is nobody of that name to give it to")
+    try:
+        heroes(ctx).give(giver, taker.hero, request.gold)
+    except Poor:
+        raise Refuse("poor", f"you have {giver.gold} gold") from None
+    ctx.push_to(taker.hero.key, gift, Gift(giver.name, request.gold, taker.hero.gold))
+    return Purse(giver.gold)
+
+
 @remote("ranking.top", open=True, idempotent=True)
 def ranking(ctx: Any, count: int = 10) -> list[Rank]:
     """The ranking for other servers, and (`open`) for anybody who can reach a root that is open."""
-    return [Rank.of(hero) for hero in ctx.state.heroes.top(max(1, min(count, 50)))]
+    return [Rank.of(hero) for hero in heroes(ctx).top(max(1, min(count, 50)))]
 
 
 @every(TICK)
@@ -136,6 +160,16 @@ def gone(ctx: Any) -> None:
     player = ctx.state.leave(ctx.uid, ctx.session.id)
     if player is not None:
         ctx.group("meadow").push(left, Left(player.hero.key))
+
+
+def heroes(ctx: Any) -> Heroes | StoredHeroes:
+    """Give the heroes: in the db-cache where firefly.toml gives this server one, else in the memory of the meadow."""
+    if hasattr(ctx, "db"):
+        from example_game.stored_heroes import StoredHeroes
+
+        return StoredHeroes(ctx.db)
+    found: Heroes = ctx.state.heroes
+    return found
 
 
 def here(ctx: Any) -> Player:

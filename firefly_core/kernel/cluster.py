@@ -105,13 +105,16 @@ def load(
     overrides: Sequence[str] = (),
     *,
     text: str | None = None,
+    accepted: bool = False,
 ) -> Cluster:
     """Read and check a firefly.toml, and put its folder first on `sys.path`, where its modules are imported from.
 
     `overrides` are `KEY=VALUE` texts that stand above the environment and the file; `text` stands for the file's own
-    text. Handlers are not imported here: see `handler_check.check`. Raises ConfigurationError with every problem.
+    text; `accepted` says that the whole of it was checked a moment ago, so that what only shows side by side is not
+    looked at again. Handlers are not imported here: see `handler_check.check`. Raises ConfigurationError with every
+    problem.
     """
-    made = draft(path, environ, overrides, text=text)
+    made = draft(path, environ, overrides, text=text, accepted=accepted)
     made.problems.raise_any()
     if made.cluster is None:
         raise ConfigurationError([f"{path}: [firefly] cannot be read"])
@@ -119,7 +122,12 @@ def load(
 
 
 def draft(
-    path: Path | str, environ: Mapping[str, str], overrides: Sequence[str] = (), *, text: str | None = None
+    path: Path | str,
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    *,
+    text: str | None = None,
+    accepted: bool = False,
 ) -> Draft:
     """Do what `load` does, and give problems back instead of raising them; `text` stands for the file's own text.
 
@@ -149,7 +157,7 @@ def draft(
         document=document,
         warnings=(*clear_secrets(document, firefly, servers), *misspelt(environ, _rules())),
     )
-    if whole:
+    if whole and not accepted:
         # where a service could not be read, its neighbours would miss it and say what is not so
         _check_together(cluster, problems)
     return Draft(cluster=cluster, servers=servers, problems=problems, document=document)

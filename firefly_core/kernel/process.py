@@ -141,7 +141,9 @@ def run(path: Path, name: str, overrides: Sequence[str] = ()) -> int:
         begin = control.read_begin() if control is not None else None
     except Unavailable:
         return CRASHED
-    cluster = load(path, overrides=overrides, text=begin.source if begin is not None else None)
+    # A supervisor hands over what it has checked; each server would import every model of the game to check it again.
+    text = begin.source if begin is not None else None
+    cluster = load(path, overrides=overrides, text=text, accepted=begin is not None)
     server, replica = cluster.find_process(name)
     name = f"{server.name}-{replica}"
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -7,7 +7,22 @@ import pytest
 
 from example_game import world
 from example_game.meadow import HEIGHT, MAX_PLAYERS, REACH, SWARM, WALK_SPEED, WIDTH, Firefly, Meadow
-from example_game.messages import Catch, Caught, Left, Login, Move, PlayerView, Rank, Said, Say, Top, World
+from example_game.messages import (
+    Catch,
+    Caught,
+    Gift,
+    Give,
+    Left,
+    Login,
+    Move,
+    PlayerView,
+    Purse,
+    Rank,
+    Said,
+    Say,
+    Top,
+    World,
+)
 from firefly_core import Refuse
 from firefly_core.kernel.handlers import collect
 from firefly_core.testing.context import FakeContext
@@ -47,12 +62,14 @@ def test_every_command_push_and_remote_is_there_by_its_number_and_name() -> None
         103: "catch",
         104: "say",
         105: "top",
+        107: "give",
     }
     assert {id: push.name for id, push in table.pushes.items()} == {
         2001: "world",
         2002: "chat",
         2003: "caught",
         2004: "left",
+        2005: "gift",
     }
     assert [id for id, handler in table.commands.items() if handler.public] == [101]
     assert table.remotes["ranking.top"].open
@@ -125,7 +142,7 @@ def test_a_firefly_in_reach_is_caught_and_everybody_is_told(meadow: Meadow) -> N
     ctx = enter(meadow, "Ann")
     firefly = firefly_beside(meadow, ctx, REACH - 1)
     result = world.catch(ctx, Catch(firefly.id))
-    assert result == Caught(firefly.id, "ann", "Ann", result.points, result.points)
+    assert result == Caught(firefly.id, "ann", "Ann", result.points, result.points, result.points)
     assert ctx.pushed(world.caught) == [result]
     assert [pushed.to for pushed in ctx.pushes] == ["group:meadow"]
 
@@ -145,6 +162,18 @@ def test_a_firefly_is_caught_by_one_player_only(meadow: Meadow) -> None:
     world.catch(ann, Catch(firefly.id))
     assert refusal(world.catch, bob, Catch(firefly.id)) == "gone"
     assert meadow.players["bob"].hero.score == 0
+
+
+def test_gold_changes_hands_and_nobody_gives_what_he_has_not(meadow: Meadow) -> None:
+    ann, bob = enter(meadow, "Ann"), enter(meadow, "Bob")
+    firefly = firefly_beside(meadow, ann, 10)
+    earned = world.catch(ann, Catch(firefly.id)).gold
+    assert world.give(ann, Give("bob", earned)) == Purse(0)
+    assert ann.pushed(world.gift) == [Gift("Ann", earned, earned)]
+    assert refusal(world.give, ann, Give("bob", 1)) == "poor"
+    assert refusal(world.give, bob, Give("bob", 1)) == "nobody"
+    assert refusal(world.give, bob, Give("zoe", 1)) == "nobody"
+    assert meadow.players["bob"].hero.gold == earned
 
 
 def test_what_is_said_reaches_everybody_clean_and_is_kept_for_newcomers(meadow: Meadow) -> None:
