@@ -54,9 +54,10 @@ def _say(error: BaseException) -> str:
 class _Alarm:
     """One running limit; restores whatever alarm was set before."""
 
-    def __init__(self, what: str, limit: float) -> None:
+    def __init__(self, what: str, limit: float, status: int) -> None:
         self.what = what
         self.limit = limit
+        self.status = status
         self.fired = 0
         self.over = False
         """Whether the code has ended, or what ends it is on its way."""
@@ -80,7 +81,7 @@ class _Alarm:
         self.fired += 1
         if self.fired > TRIES:
             os.write(2, f"{self.what} took longer than {self.limit:g} s and cannot be cut\n".encode())
-            os._exit(ExitStatus.CONFIGURATION)
+            os._exit(self.status)
         current = getcurrent()
         if current is self.runner:
             raise Overtime
@@ -94,8 +95,16 @@ class _Alarm:
             self.runner.throw(Overtime)
 
 
-def cut(what: str, function: Callable[..., T], *args: Any, limit: float = LIMIT) -> T:
-    """Call `function(*args)` and give its result; `what` names it in the last line of a process that must be ended.
+def cut(
+    what: str,
+    function: Callable[..., T],
+    *args: Any,
+    limit: float = LIMIT,
+    status: int = ExitStatus.CONFIGURATION,
+) -> T:
+    """Call `function(*args)` and give its result.
+
+    `what` names it in the last line of a process that must be ended because it cannot be cut, `status` is that one's.
 
     Raises Raised for whatever it raised (SystemExit too) and when it took longer than `limit` seconds. Outside of the
     main thread there is no cut. KeyboardInterrupt and GreenletExit pass.
@@ -103,7 +112,7 @@ def cut(what: str, function: Callable[..., T], *args: Any, limit: float = LIMIT)
     try:
         if threading.current_thread() is not threading.main_thread():
             return function(*args)
-        with _Alarm(what, limit):
+        with _Alarm(what, limit, status):
             return function(*args)
     except Overtime:
         raise Raised(f"took longer than {limit:g} s") from None

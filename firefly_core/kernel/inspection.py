@@ -69,6 +69,7 @@ class Inspection:
             "boot": f"{kernel.boot_id:016x}",
             "since": self._began,
             "version": _version(),
+            "code": kernel.code.version.plain(),
             "python": platform.python_version(),
             "roles": sorted(kernel.mesh.roles),
             "services": list(kernel.services),

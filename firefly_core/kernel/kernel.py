@@ -35,6 +35,7 @@ from firefly_core.kernel.hub_watch import HubWatch
 from firefly_core.kernel.inspection import Inspection
 from firefly_core.kernel.links import Links
 from firefly_core.kernel.mesh import Mesh
+from firefly_core.kernel.reload import Prepare, Reload
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.timers import Timers
 
@@ -101,6 +102,12 @@ class Kernel:
         self.context_offers = self.plugins.context(self)
         self._middleware = self.plugins.middleware(self)
         self._callables: dict[Handler, Callable[..., Any]] = {}
+        self.code = Reload(self)
+        """The version of this server's handlers and what belongs to them, and how it is made anew."""
+        self.on_reload: list[Prepare] = []
+        """Called with the new handlers before they are in force; services add to it before the server starts."""
+        self.serving = False
+        """Whether the server is ready, and neither draining nor stopping."""
         self.services: dict[str, Service] = {
             name: self.plugins.services[name](self, config) for name, config in self.declaration.services.items()
         }
@@ -121,11 +128,20 @@ class Kernel:
         """Give a handler's function with the middleware of all plugins around it; the first plugin's is outermost."""
         function = self._callables.get(handler)
         if function is None:
-            function = handler.function
-            for wrap in reversed(self._middleware):
-                function = wrap(handler, function)
-            self._callables[handler] = function
+            function = self._callables[handler] = self.wrapped(handler)
         return function
+
+    def wrapped(self, handler: Handler) -> Callable[..., Any]:
+        """Put the middleware around a handler's function anew."""
+        function = handler.function
+        for wrap in reversed(self._middleware):
+            function = wrap(handler, function)
+        return function
+
+    def take_handlers(self, handlers: HandlerTable, callables: dict[Handler, Callable[..., Any]]) -> None:
+        """Put other handlers in force, each with the function that `callable` gives; neither yields nor raises."""
+        self.handlers, self._callables = handlers, callables
+        self.timers.adopt(handlers.timers)
 
     # ----------------------------------------------------------------------------------------------- life
 
@@ -144,10 +160,13 @@ class Kernel:
         except BaseException:
             self.stop()
             raise
+        self.serving = True
+        self.log.info("code %s is in force", self.code.version.hash)
         self.plugins.notify("firefly_started", kernel=self)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Take nothing new and finish what was accepted, within `timeout` seconds; False: the deadline cut it."""
+        self.serving = False
         self.mesh.announce(draining=True)
         limit = self.cluster.firefly.drain_timeout if timeout is None else timeout
         with gevent.Timeout(limit, False):  # type: ignore[arg-type]  # the stubs do not know of False
@@ -158,6 +177,7 @@ class Kernel:
 
     def stop(self) -> None:
         """Stop everything that started, backwards; a service that fails to stop is logged and the next one goes on."""
+        self.serving = False
         self.plugins.notify("firefly_stopping", kernel=self)
         self._stop_phase(Phase.DOOR)
         self.timers.stop()

@@ -103,7 +103,7 @@ class Plugins:
             for attribute, function in offered.items():
                 if not isinstance(attribute, str) or not attribute.isidentifier():
                     problems.append(f"{where}: offers ctx.{attribute}, which is no name")
-                elif hasattr(Context, attribute):
+                elif hasattr(Context, attribute) or attribute in Context.__annotations__:
                     problems.append(f"{where}: offers ctx.{attribute}, which every ctx has already")
                 elif attribute in merged:
                     problems.append(f"{where}: offers ctx.{attribute}, and so does plugin {owners[attribute]!r}")

@@ -14,6 +14,9 @@ class CachedModel(Model):
     The primary key is one integer or text column. `class Meta: durability = "fsync"` overrides the service's mode.
     """
 
+    __firefly_stable__ = True
+    """Tables, journal and rows in memory know the class: the module that defines it is never made anew by a reload."""
+
     ver = BigIntegerField(default=0)
     """The row's version: given by the owner, higher after every change, 0 in an object that was never stored."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers import Handler, HandlerTable
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.peer import Peer
@@ -28,8 +28,8 @@ class Command:
         self.peers: list[Peer] = []
 
 
-def command_table(kernel: Kernel, codec: Codec, timeout: float) -> dict[int | str, Command]:
-    """Give every command that this server or a connected one takes, by id and by name; own handlers come first."""
+def command_table(kernel: Kernel, handlers: HandlerTable, codec: Codec, timeout: float) -> dict[int | str, Command]:
+    """Give every command that `handlers` or a connected server take, by id and by name; `handlers` come first."""
     table: dict[int | str, Command] = {}
     for peer in kernel.mesh.peers.values():
         if NODE_ROLE not in peer.roles:
@@ -41,7 +41,7 @@ def command_table(kernel: Kernel, codec: Codec, timeout: float) -> dict[int | st
                 command.idempotent = offer.idempotent
                 table[offer.id] = table[offer.name] = command
             command.peers.append(peer)
-    for handler in kernel.handlers.commands.values():
+    for handler in handlers.commands.values():
         command = Command(handler.id, handler.name, handler.public, handler.timeout or timeout)
         command.handler = handler
         command.run = runner_of(kernel, handler, codec)

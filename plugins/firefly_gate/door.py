@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from firefly_core.channel.tls import TlsTransport
 from firefly_core.channel.transport import Listener, Transport
 from firefly_core.kernel.config import Listen
+from firefly_core.kernel.handlers import HandlerTable
 from firefly_core.wire.protocol import Limits, Protocol
 from firefly_gate.builtins import builtins
 from firefly_gate.commands import Command, command_table
@@ -66,14 +67,21 @@ class Door:
         if self._listener is not None:
             self._listener.close()
 
-    def learn(self) -> None:
-        """Look anew at which commands this server and its peers take."""
-        self.commands = command_table(self._gate.kernel, self.codec, self._gate.config.timeout)
+    def prepare(self, handlers: HandlerTable) -> Callable[[], None]:
+        """Look at which commands this server, with these handlers, and its peers take; calling the result counts it."""
+        kernel = self._gate.kernel
+        commands = command_table(kernel, handlers, self.codec, self._gate.config.timeout)
         for key, command in builtins(self._gate, resumable=self._protocol.resumable).items():
-            self.commands.setdefault(key, command)
-        self._names.clear()
-        self._names.update({command.name: command.id for command in self.commands.values()})
-        self._names.update({push.name: push.id for push in self._gate.kernel.handlers.pushes.values()})
+            commands.setdefault(key, command)
+        names = {command.name: command.id for command in commands.values()}
+        names |= {push.name: push.id for push in handlers.pushes.values()}
+
+        def commit() -> None:
+            self.commands = commands
+            self._names.clear()
+            self._names.update(names)
+
+        return commit
 
     def limits(self, *, logged_in: bool) -> Limits:
         """Give the limits of a player, or of somebody who has not logged in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import gevent
@@ -15,6 +15,7 @@ from firefly_core.errors import CommandTimeout, NoSuchMethod, RemoteError, clien
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.groups import GATE_ROLE
+from firefly_core.kernel.handlers import HandlerTable
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
@@ -98,6 +99,7 @@ class Gate(Service):
     def start(self) -> None:
         self.nodes.start()
         self.logins.start()
+        self.kernel.on_reload.append(self._prepare)
         self.learn()
         for door in self.doors:
             door.open()
@@ -143,8 +145,16 @@ class Gate(Service):
 
     def learn(self) -> None:
         """Look anew at which commands this server and its peers take."""
-        for door in self.doors:
-            door.learn()
+        self._prepare(self.kernel.handlers)()
+
+    def _prepare(self, handlers: HandlerTable) -> Callable[[], None]:
+        commits = [door.prepare(handlers) for door in self.doors]
+
+        def commit() -> None:
+            for each in commits:
+                each()
+
+        return commit
 
     # --------------------------------------------------------------------------------------------- sessions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from firefly_core.channel.later import Later
 from firefly_core.errors import NoSuchMethod, Overloaded, RemoteError, Unavailable, client_error
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers import Handler, HandlerTable
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.mesh import NODE_ROLE
 from firefly_core.kernel.peer import Peer
@@ -59,6 +59,7 @@ class Node(Service):
         mesh.deferred["firefly.command"] = self._on_command
         mesh.session_verbs |= {"state": self._on_state, "close": self._on_close, "list": self._on_list}
         mesh.listeners.append(self._on_change)
+        self.kernel.on_reload.append(self._prepare)
         for server in self.config.roots:
             for address in root_addresses(self.kernel.cluster, server):
                 self.kernel.links.reach(address)
@@ -88,6 +89,19 @@ class Node(Service):
         if run is None:
             run = self._runs[key] = runner_of(self.kernel, handler, codec)
         return run
+
+    def _prepare(self, handlers: HandlerTable) -> Callable[[], None]:
+        """Make for new handlers what was made for the old ones."""
+        codecs = [self.kernel.plugins.codecs[name] for name in sorted({name for _, name in self._runs})]
+        commands = handlers.commands.values()
+        runs = {
+            (handler, codec.name): runner_of(self.kernel, handler, codec) for codec in codecs for handler in commands
+        }
+
+        def commit() -> None:
+            self._runs = runs
+
+        return commit
 
     def _on_command(self, peer: Peer, later: Later, sid: int, command: int, body: bytes, _request_id: Any) -> None:
         session = self.sessions.get(peer.name, {}).get(sid)

@@ -7,6 +7,8 @@ import pytest
 
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.cluster import draft, load, plugin_names
+from firefly_core.kernel.config import keys
+from firefly_core.kernel.sections import FireflyConfig, ServerConfig
 
 DOOR = '[firefly]\nplugins = ["kit"]\n[servers.gate.door]\nlisten = "tcp://127.0.0.1:1"\n'
 
@@ -181,9 +183,8 @@ def test_two_services_on_one_port_are_told(game):
 def test_unknown_section_key_and_service_are_given_the_nearest(game):
     text = '[firefly]\nplugins = ["kit"]\nnam = "x"\n[servers.gate]\nreplcas = 2\n[servers.gate.dor]\n[server.world]\n'
     assert problems_of(game(text)) == [
-        ":3: firefly.nam: got an unknown key; needs one of: name, plugins, directory, log, log_level, drain_timeout, "
-        'secret, secret_file, var, give_up; did you mean "name"?',
-        ":5: servers.gate.replcas: got an unknown key; needs one of: replicas, handlers, critical, reload, stable; "
+        f':3: firefly.nam: got an unknown key; needs one of: {", ".join(keys(FireflyConfig))}; did you mean "name"?',
+        f":5: servers.gate.replcas: got an unknown key; needs one of: {', '.join(keys(ServerConfig))}; "
         'or a service\'s table; did you mean "replicas"?',
         ":6: servers.gate.dor: got an unknown service; needs a service that a plugin offers (door, mesh, store); "
         'did you mean "door"?',

@@ -19,6 +19,7 @@ def test_every_key_has_its_value_or_its_default(game):
             "log": "text",
             "log_level": "info",
             "drain_timeout": 15.0,
+            "slow_hub": 0.1,
             "var": "var",
             "give_up": "5/min",
         },

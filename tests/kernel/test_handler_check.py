@@ -38,7 +38,7 @@ def world(game):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(cut.cut, "__kwdefaults__", {"limit": 0.2})
+    monkeypatch.setattr(cut.cut, "__kwdefaults__", {**cut.cut.__kwdefaults__, "limit": 0.2})
 
 
 def problems_of(path):

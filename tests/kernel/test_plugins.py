@@ -33,7 +33,7 @@ def plugin(distribution):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(cut, "LIMIT", 0.2)
-    monkeypatch.setattr(cut.cut, "__kwdefaults__", {"limit": 0.2})
+    monkeypatch.setattr(cut.cut, "__kwdefaults__", {**cut.cut.__kwdefaults__, "limit": 0.2})
 
 
 def problems_of(*names):
