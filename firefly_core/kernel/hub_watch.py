@@ -8,7 +8,6 @@ it as soon as it runs again; when that takes very long the thread writes it.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -29,7 +28,8 @@ LONG = 5.0
 QUIET = 1.0
 """Seconds between two lines; what happens meanwhile is counted in the next one."""
 FRAMES = 4
-NOBODY = "nothing of Firefly's or the game's: the process did not get the processor"
+NOBODY = "nothing of the game's or Firefly's: the process did not get the processor"
+STUBBORN = "something that did not let go of the interpreter"
 
 
 class HubWatch:
@@ -43,6 +43,8 @@ class HubWatch:
         self._thread = 0
         self._beat = 0.0
         """When the hub last ran; the thread reads it."""
+        self._used = 0.0
+        """Processor time until then."""
         self._seen: tuple[float, str] = (0.0, "")
         """The beat after which the hub stayed out, and what it did then; the thread writes it."""
         self._said = float("-inf")
@@ -57,7 +59,7 @@ class HubWatch:
     def start(self) -> None:
         """Begin to measure; with a limit above 0 also begin to look who it is."""
         self._thread = get_original("_thread", "get_ident")()
-        self._beat = time.monotonic()
+        self._beat, self._used = time.monotonic(), time.process_time()
         self._running = True
         # Without a reference: it is no reason for a loop to go on.
         self._timer = get_hub().loop.timer(BEAT, BEAT, False)
@@ -83,12 +85,16 @@ class HubWatch:
         now = time.monotonic()
         began, self._beat = self._beat, now
         late = max(0.0, now - began - BEAT)
+        spent, self._used = time.process_time() - self._used, time.process_time()
         self.lag.add(int(late * 1e9))
         self.longest = max(self.longest, late)
         if self._limit and late > self._limit:
             self.blocked += 1
-            seen, where = self._seen
-            self._say(late, where if seen == began else "something that did not let go of the interpreter", now)
+            beat, where = self._seen
+            if beat != began:
+                # The thread could not look either: somebody held the interpreter, or the machine was busy elsewhere.
+                where = STUBBORN if spent > late / 2 else NOBODY
+            self._say(late, where, now)
 
     def _say(self, late: float, where: str, now: float) -> None:
         if now - self._said < QUIET:
@@ -134,8 +140,7 @@ class HubWatch:
         known = _codes(self._handlers())
         handler = next((known[each.f_code] for each in frames if each.f_code in known), None)
         lines = " < ".join(
-            f"{os.path.relpath(each.f_code.co_filename)}:{each.f_lineno} {each.f_code.co_name}"
-            for each in frames[:FRAMES]
+            f"{_short(each.f_code.co_filename)}:{each.f_lineno} {each.f_code.co_name}" for each in frames[:FRAMES]
         )
         return f"{handler.kind} {handler.name} at {lines}" if handler is not None else lines
 
@@ -146,6 +151,11 @@ def _codes(handlers: Iterable[Handler]) -> dict[CodeType, Handler]:
         for handler in list(handlers)
         if isinstance(code := getattr(handler.function, "__code__", None), CodeType)
     }
+
+
+def _short(path: str) -> str:
+    """Give the last two parts of a file's path."""
+    return "/".join(path.rsplit("/", 2)[-2:])
 
 
 def _is_loop(frame: FrameType) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from gevent.lock import BoundedSemaphore
 
 from firefly_admin.switches import Switches
-from firefly_core.errors import Refuse, Unavailable
+from firefly_core.errors import Refuse, RemoteError, Unavailable
 
 if TYPE_CHECKING:
     from firefly_admin.panorama import Panorama
@@ -26,14 +26,26 @@ class Order(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body of an action."""
 
 
-class Nothing(Order, frozen=True):
-    """An action that needs to be told nothing."""
-
-
 class Process(Order, frozen=True):
-    """An action on one process."""
+    """An action on one process (`world-1`), or on all of a server (`world`), one after another."""
 
     process: str
+
+
+class Reload(Order, frozen=True):
+    """What to make anew: one server's handlers, or all and firefly.toml; `dry_run`: only whether it would go."""
+
+    process: str | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+class Stop(Order, frozen=True):
+    """What to stop: a process, a server, or, when that is said so, everything."""
+
+    process: str | None = None
+    everything: bool = False
+    now: bool = False
 
 
 class Kick(Order, frozen=True):
@@ -67,10 +79,10 @@ class Letter(Order, frozen=True):
 
 
 ACTIONS: dict[str, type[Order]] = {
-    "reload": Nothing,
+    "reload": Reload,
     "drain": Process,
     "restart": Process,
-    "stop": Process,
+    "stop": Stop,
     "kick": Kick,
     "notice": Notice,
     "disable": Which,
@@ -80,8 +92,8 @@ ACTIONS: dict[str, type[Order]] = {
 }
 """Every action with what its body has to be."""
 TEXT = 1000
-SUPERVISED = 30.0
-"""Seconds that the supervisor may take for its answer."""
+SUPERVISED = 120.0
+"""Seconds that the supervisor may take for its answer: a reload is answered when it is done."""
 
 
 class Actions:
@@ -128,16 +140,19 @@ class Actions:
 
     def _supervise(self, action: str, order: Any) -> dict[str, Any]:
         """Have the supervisor do it."""
-        process = getattr(order, "process", None)
-        if process is not None and process not in self._survey.views:
-            raise Refuse("not_found", "firefly.toml has no such process")
+        process = order.process
+        if process is not None and process not in self._survey.views and process not in self._kernel.cluster.servers:
+            raise Refuse("not_found", "firefly.toml has no such process or server")
+        if isinstance(order, Stop) and (process is None) != order.everything:
+            raise Refuse("bad_request", "either a process, or everything")
         if self._kernel.supervisor is None:
             raise Unavailable("this server has no supervisor: firefly-run has not started it")
         if not self._one.acquire(blocking=False):
             raise Refuse("busy", "the one before is not done yet")
         try:
-            named = {} if process is None else {"name": process}
-            told = self._kernel.supervisor.ask(action, timeout=SUPERVISED, **named)
+            told = self._kernel.supervisor.ask(action, timeout=SUPERVISED, **_asked(order))
+        except RemoteError as error:
+            raise Refuse("refused", error.message) from error
         finally:
             self._one.release()
         return {"supervisor": told}
@@ -177,3 +192,12 @@ class Actions:
         if order.server not in self._survey.views:
             raise Refuse("not_found", "firefly.toml has no such process")
         return {"result": self._survey.ask(order.server, verb, order.name)}
+
+
+def _asked(order: Order) -> dict[str, Any]:
+    """Give what the supervisor is asked with; it calls a process by `name`, and is told only what was said."""
+    said: dict[str, Any] = {key: value for key, value in msgspec.to_builtins(order).items() if value}
+    said.pop("everything", None)
+    if "process" in said:
+        said["name"] = said.pop("process")
+    return said

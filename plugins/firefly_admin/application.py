@@ -18,7 +18,7 @@ from firefly_admin.access import Access, Denied
 from firefly_admin.actions import ACTIONS, Actions
 from firefly_admin.body import read_body
 from firefly_admin.metrics import CONTENT_TYPE
-from firefly_core.errors import CallError, Overloaded, PayloadError, Refuse, Unavailable
+from firefly_core.errors import CallError, Overloaded, PayloadError, Refuse, RemoteError, Unavailable
 
 if TYPE_CHECKING:
     from firefly_admin.panorama import Panorama
@@ -47,7 +47,7 @@ PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{doors}; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-STATUSES = {"bad_request": 400, "not_found": 404, "busy": 409}
+STATUSES = {"bad_request": 400, "not_found": 404, "busy": 409, "refused": 409}
 WHOLE = 2**31
 Number = Callable[[str, int, int, int], int]
 
@@ -131,7 +131,8 @@ def _explain(error: Exception, failed: Callable[[BaseException], str]) -> Respon
     if isinstance(error, Overloaded | Unavailable):
         return _error(503, "unavailable", str(error))
     if isinstance(error, CallError):
-        return _error(502, error.code, str(error))
+        message = error.message if isinstance(error, RemoteError) else str(error)
+        return _error(STATUSES.get(error.code, 502), error.code, message)
     return _error(500, "internal", f"something went wrong, see {failed(error)} in the log")
 
 

@@ -36,6 +36,7 @@ class Panorama:
             "looks": survey.looks,
             "admin": self._kernel.name,
             "supervisor": (survey.supervisor or {}).get("supervisor"),
+            "off": sorted(survey.off),
             "servers": [_server(view, supervised.get(view.name)) for view in survey.views.values()],
             "channels": list(_channels(survey.views.values())),
         }
@@ -43,7 +44,7 @@ class Panorama:
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Give whether every process can be used, and the state of each."""
         states = {server["name"]: server["state"] for server in self.topology()["servers"]}
-        return all(state == "up" for state in states.values()), states
+        return all(state in ("up", "apart") for state in states.values()), states
 
     def history(self) -> dict[str, Any]:
         """Give what the charts show."""
@@ -131,18 +132,20 @@ def _server(view: View, supervised: Mapping[str, Any] | None) -> dict[str, Any]:
             "about": report["about"],
             "statistics": report["statistics"]["services"],
             "parts": report["statistics"]["parts"],
-            "off": report["off"],
+            "off": [list(key) for key, meter in view.meters.items() if meter["off"]],
             "log": report["log"],
         }
     return told
 
 
 def _state(view: View, supervised: Mapping[str, Any] | None) -> str:
-    """Give one word: `up`, or why it cannot be used."""
-    said = str(supervised["state"]) if supervised is not None else "ready"
+    """Give one word: `up`; `apart` for one that is ready, but connected to nobody; or why it cannot be used."""
+    said = str(supervised["state"]) if supervised is not None else ""
     if said in ("fatal", "stopped", "waiting", "starting", "stopping"):
         return said
-    return "up" if view.up else "down"
+    if view.up:
+        return "up"
+    return "apart" if view.apart and said == "ready" else "down"
 
 
 def _channels(views: Iterable[View]) -> Iterable[dict[str, Any]]:

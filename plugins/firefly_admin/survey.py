@@ -20,11 +20,13 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
-from firefly_admin.switches import Switches
+from firefly_admin.switches import Switch, Switches
 from firefly_admin.view import View
 from firefly_core.errors import CallError, FireflyError, NoSuchMethod
+from firefly_core.kernel.roots import ROOT
 
 if TYPE_CHECKING:
+    from firefly_core.kernel.cluster import Server
     from firefly_core.kernel.kernel import Kernel
 
 __all__ = ["Survey"]
@@ -46,7 +48,7 @@ class Survey:
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._hurry = Event()
         self.views = {
-            name: View(name, server.name)
+            name: View(name, server.name, apart=_is_apart(server))
             for server in kernel.cluster.servers.values()
             for name in server.process_names()
         }
@@ -58,6 +60,11 @@ class Survey:
         self.taken = 0.0
         """When the last look was done, by the clock's `time()`."""
         self.samples: deque[dict[str, Any]] = deque(maxlen=history)
+
+    @property
+    def off(self) -> frozenset[Switch]:
+        """What is to be switched off everywhere."""
+        return self._switches.off
 
     def start(self) -> None:
         """Begin to look."""
@@ -188,3 +195,12 @@ class Survey:
                         "resident": view.part("process").get("resident_bytes", 0),
                     },
                 )
+
+
+def _is_apart(server: Server) -> bool:
+    """Whether a server neither has a root nor connects to one."""
+    services = server.services
+    return ROOT not in services and not any(
+        getattr(service, "roots", None) or getattr(service, "owner", None) or name == "admin"
+        for name, service in services.items()
+    )

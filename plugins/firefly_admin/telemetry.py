@@ -72,11 +72,13 @@ class Telemetry:
     def report(self) -> dict[str, Any]:
         """Give everything that the admin looks at regularly, in one answer."""
         inspection = self._kernel.inspection
+        present = {(handler.kind, handler.name) for handler in self._kernel.handlers}
         return {
             "about": inspection.about(),
             "peers": inspection.peers(),
             "statistics": inspection.statistics(),
-            "meters": [meter.look() for meter in self._meters.values()],
+            # A reload that was refused, or has removed a handler, leaves meters of nothing.
+            "meters": [meter.look() for key, meter in self._meters.items() if meter.runs or key in present],
             "off": sorted(self._off),
             "log": dict(self.tail.counts),
         }

@@ -16,9 +16,11 @@ COMMAND = "command"
 class View:
     """One process of firefly.toml. `report` is what it told at the last look; None: it did not answer."""
 
-    def __init__(self, name: str, server: str) -> None:
+    def __init__(self, name: str, server: str, *, apart: bool) -> None:
         self.name = name
         self.server = server
+        self.apart = apart
+        """Whether nothing in firefly.toml connects it to others, so that it cannot be asked anything."""
         self.via: str | None = None
         """The peer behind which it is; None: connected, or this server itself."""
         self.report: Report | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from firefly_core.errors import ConfigurationError
+from firefly_core.errors import ConfigurationError, Refuse
 from firefly_core.kernel.roots import ROOT, root_addresses
 from firefly_core.kernel.service import Phase, Service
 from firefly_dbcache.config import DbCacheConfig
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["DbCache"]
 
 STOP_TIMEOUT = 15.0
+LETTERS = 200
+"""Dead letters in one answer to the admin."""
 
 
 class DbCache(Service):
@@ -121,6 +123,28 @@ class DbCache(Service):
         store = LocalStore(self.owner)
         self._handle = Handle(store, self.kernel.random)
         self.kernel.mesh.methods |= RemoteMethods(store, tables).methods()
+        graveyard = self.owner.graveyard
+        self.kernel.inspection.verbs |= {
+            "db.letters": self._letters,
+            "db.retry": lambda name: self._bury(graveyard.retry, name),
+            "db.drop": lambda name: self._bury(graveyard.drop, name),
+        }
+
+    def _letters(self) -> list[dict[str, Any]]:
+        """Give the newest of what the database has refused, for people."""
+        found = list(self.owner.letters.letters.values()) if self.owner is not None else []
+        return [
+            {"name": each.name, "table": each.table, "key": str(each.key), "error": each.error, "time": each.time}
+            for each in found[-LETTERS:]
+        ]
+
+    @staticmethod
+    def _bury(work: Callable[[str], None], name: str) -> bool:
+        try:
+            work(name)
+        except KeyError:
+            raise Refuse("not_found", "there is no such letter") from None
+        return True
 
     def handle(self, context: Context) -> Handle:
         """Give `ctx.db` for one run of a handler."""

@@ -56,7 +56,7 @@ function SignIn({ onDone }) {
 const SIGNS = { ready: "up", degraded: "down", reloading: "waiting", stopping: "waiting" };
 
 function health(topology) {
-  const gone = topology.servers.filter((server) => server.state !== "up").length;
+  const gone = topology.servers.filter((server) => !["up", "apart"].includes(server.state)).length;
   if (gone) return { state: "down", text: `${gone} of ${topology.servers.length} not up` };
   const said = topology.supervisor?.state ?? "ready";
   return { state: SIGNS[said] ?? "up", text: said === "ready" ? "all up" : said };
@@ -91,8 +91,15 @@ const ASKED = {
     run: async ({ text }) => `told to ${(await act("notice", { text })).told} players`,
   },
   reload: {
-    title: "Reload?", verb: "Reload", text: "firefly.toml and the handlers are read again. What has problems changes nothing; they stand in the log.",
-    run: async () => { await act("reload"); return "the reload is under way"; },
+    title: "Reload?", verb: "Reload",
+    text: "firefly.toml and the handlers of every server are read again. Where anything is wrong, nothing is changed.",
+    run: async () => {
+      const { supervisor: report } = await act("reload");
+      const problems = [...(report?.problems ?? []), ...Object.values(report?.processes ?? {}).flatMap((each) => each.problems ?? [])];
+      if (problems.length) throw new Error([...new Set(problems)].join("\n"));
+      const changed = new Set(Object.values(report?.processes ?? {}).flatMap((each) => each.changed ?? []));
+      return changed.size ? `in force: ${[...changed].join(", ")}` : "nothing had changed";
+    },
   },
 };
 

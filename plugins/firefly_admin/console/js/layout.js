@@ -1,4 +1,4 @@
-// Where each server stands in the picture: players, gates, the rest by who connects to whom, storage, the admin.
+// Where each server stands in the picture: players, gates, the servers behind them, storage.
 
 export const CARD = { width: 208, height: 104 };
 const GAP = { x: 92, y: 22 };
@@ -11,7 +11,6 @@ function columnOf(server, remembered) {
   let column = null;
   if (server.about) {
     if (has(server, "gate")) column = 1;
-    else if (has(server, "admin")) column = 4;
     else if (has(server, "db-cache") && !has(server, "node")) column = 3;
     else column = 2;
     remembered.set(server.name, column);
@@ -21,8 +20,7 @@ function columnOf(server, remembered) {
 
 function guess(name) {
   if (/gate|front|lobby/.test(name)) return 1;
-  if (/^db|cache|store/.test(name)) return 3;
-  return /admin/.test(name) ? 4 : 2;
+  return /^db|cache|store/.test(name) ? 3 : 2;
 }
 
 /** Give `{ width, height, card, places: Map name -> { x, y } }` for a picture of at most `width` pixels. */
@@ -86,6 +84,11 @@ export function curve(picture, one, other) {
       d: `M${from} C${from[0] + bend},${from[1] + lift} ${to[0] - bend},${to[1] + lift} ${to}`,
       middle: [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2 + lift * 0.75],
     };
+  }
+  if (flow === "across") {
+    [a, b] = a.y > b.y ? [b, a] : [a, b];
+    if (b.y - a.y < card.height + 2 * GAP.y) return { d: `M${a.x + half.x},${a.y + card.height} V${b.y}`, middle: null };
+    return { d: `M${a.x},${a.y + half.y} C${a.x - 44},${a.y + half.y} ${b.x - 44},${b.y + half.y} ${b.x},${b.y + half.y}`, middle: null };
   }
   const from = [a.x + half.x, a.y + card.height], to = [b.x + half.x, b.y];
   if (a.y === b.y) {

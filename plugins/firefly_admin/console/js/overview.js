@@ -8,29 +8,31 @@ import { Card, Dot, Empty, Tile } from "./parts.js";
 import { reason, Topology } from "./topology.js";
 
 /** What an operator should look at, the worst first: `{ state, text, to }`. */
-function concerns(topology) {
+function concerns(topology, samples) {
   const found = [];
+  // One late beat is nothing: only what lasts is told.
+  const lasting = samples.slice(-3);
+  const late = (name) => lasting.length === 3 && Math.min(...lasting.map((sample) => sample.servers[name]?.lag ?? 0));
   for (const server of topology.servers) {
     const db = server.statistics?.["db-cache"];
-    if (server.state !== "up") {
+    if (server.state !== "up" && server.state !== "apart") {
       const bad = ["down", "fatal"].includes(server.state);
       found.push({ state: bad ? "down" : "waiting", text: `${server.name} is ${server.state}. ${reason(server)}`, server: server.name });
     }
-    if (server.rates?.lag > 0.1) found.push({ state: "waiting", text: `The hub of ${server.name} is late by ${seconds(server.rates.lag)}.`, server: server.name });
+    if (late(server.name) > 0.1) found.push({ state: "waiting", text: `The hub of ${server.name} is late by ${seconds(late(server.name))}, again and again.`, server: server.name });
     if (db?.dead_letters > 0) found.push({ state: "down", text: `The database has refused ${count(db.dead_letters)} changes of ${server.name}.`, to: "#/database" });
     if (db?.refusing > 0) found.push({ state: "down", text: `The db-cache of ${server.name} takes no changes.`, to: "#/database" });
     if (db?.unflushed_seconds > 60) found.push({ state: "waiting", text: `${server.name} has changes that wait for the database since ${seconds(db.unflushed_seconds)}.`, to: "#/database" });
   }
-  const off = new Set(topology.servers.flatMap((server) => server.off ?? []).map(([kind, name]) => `${kind} ${name}`));
-  for (const which of off) found.push({ state: "waiting", text: `${which} is switched off.`, to: "#/commands" });
+  for (const [kind, name] of topology.off) found.push({ state: "waiting", text: `The ${kind} ${name} is switched off.`, to: "#/commands" });
   for (const channel of topology.channels) {
     if (!channel.connected) found.push({ state: "down", text: `${channel.between.join(" and ")} are not connected.` });
   }
   return found.sort((a, b) => (a.state === "down" ? 0 : 1) - (b.state === "down" ? 0 : 1));
 }
 
-function Concerns({ topology, onOpen }) {
-  const found = concerns(topology);
+function Concerns({ topology, samples, onOpen }) {
+  const found = concerns(topology, samples);
   if (!found.length) return null;
   return html`
     <ul class="concerns" aria-label="What needs somebody">
@@ -51,7 +53,7 @@ function Tiles({ topology, samples }) {
   const players = topology.servers.reduce((sum, server) => sum + (server.statistics?.gate?.players ?? 0), 0);
   const errors = total(last, "errors");
   const lag = worst(last, "lag");
-  const up = topology.servers.filter((server) => server.state === "up").length;
+  const up = topology.servers.filter((server) => ["up", "apart"].includes(server.state)).length;
   const whole = topology.servers.length;
   return html`
     <div class="tiles">
@@ -78,7 +80,7 @@ const CHARTS = {
   ] },
   "Hub lag": { write: seconds, lines: (samples, names) => each(samples, names, "lag") },
   Processor: { write: percent, lines: (samples, names) => each(samples, names, "cpu") },
-  Memory: { write: bytes, lines: (samples, names) => each(samples, names, "resident") },
+  Memory: { write: bytes, binary: true, lines: (samples, names) => each(samples, names, "resident") },
 };
 
 const each = (samples, names, what) => names.slice(0, 8).map((name) => ({
@@ -90,9 +92,9 @@ export function Charts({ samples, names }) {
   const times = samples.map((sample) => sample.time);
   return html`
     <div class="charts">
-      ${Object.entries(CHARTS).map(([title, { write, lines }]) => html`
+      ${Object.entries(CHARTS).map(([title, { write, lines, binary }]) => html`
         <${Card} key=${title} title=${title}>
-          <${Chart} times=${times} series=${lines(samples, names)} write=${write} label=${`${title} over time`} />
+          <${Chart} times=${times} series=${lines(samples, names)} write=${write} binary=${binary} label=${`${title} over time`} />
         <//>`)}
     </div>`;
 }
@@ -102,7 +104,7 @@ export function Overview({ topology, onOpen }) {
   const samples = history?.samples ?? [];
   const [hidden, setHidden] = useState(false);
   return html`
-    <${Concerns} topology=${topology} onOpen=${onOpen} />
+    <${Concerns} topology=${topology} samples=${samples} onOpen=${onOpen} />
     <${Tiles} topology=${topology} samples=${samples} />
     <${Card} title="The cluster" class="wide" aside=${html`<button class="link" onClick=${() => setHidden(!hidden)}>${hidden ? "Show" : "Hide"}</button>`}>
       ${!hidden && html`<${Topology} topology=${topology} samples=${samples} onOpen=${onOpen} />`}

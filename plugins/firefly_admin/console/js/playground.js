@@ -107,7 +107,7 @@ export function Playground() {
         ${described && !doors.length && html`<${Empty}>No gate listens for WebSockets with the json protocol. Add a listener such as <code>ws://127.0.0.1:11010/</code> with <code>origins = ["${location.origin}"]</code>.<//>`}
         <form class="stack" onSubmit=${submit}>
           <div class="row">
-            <select class="grow" aria-label="Gate" value=${door} onChange=${(event) => setDoor(event.target.value)}>
+            <select class="grow" aria-label="Gate" value=${door || doors[0]?.url} onChange=${(event) => setDoor(event.target.value)}>
               ${doors.map((each) => html`<option key=${`${each.server} ${each.url}`} value=${each.url}>${each.server}: ${each.url}</option>`)}
             </select>
             <button type="button" class=${open ? "quiet" : "primary"} disabled=${!doors.length} data-connect onClick=${() => (open ? client.close() : client.open(url))}>${open ? "Disconnect" : "Connect"}</button>

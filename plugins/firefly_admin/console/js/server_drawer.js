@@ -20,7 +20,8 @@ function About({ server }) {
   if (reason(server)) rows.push(["reason", reason(server)]);
   if (about) {
     rows.push(["up since", since(about.since)], ["process", `pid ${about.pid}, epoch ${about.epoch}`],
-      ["version", `Firefly ${about.version}, Python ${about.python}`], ["services", about.services.join(", ") || "none"],
+      ["version", `Firefly ${about.version}, Python ${about.python}`], ["code", about.code ? html`<code>${about.code.hash.slice(0, 12)}</code>, ${about.code.reloads} reloads` : "–"],
+      ["services", about.services.join(", ") || "none"],
       ["seen", server.via ? `through ${server.via}` : "directly"]);
   }
   if (supervised) {

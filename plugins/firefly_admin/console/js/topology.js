@@ -1,6 +1,6 @@
 // The cluster as a picture: servers as cards, channels as lines along which the calls flow, red where something is down.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
+import { html, useLayoutEffect, useRef, useState } from "./lib.js";
 import { bytes, count, percent, rate, seconds } from "./format.js";
 import { curve, layout } from "./layout.js";
 import { Dot, Spark } from "./parts.js";
@@ -42,7 +42,7 @@ function Server({ server, place, card, samples, onOpen }) {
         ${server.log?.error > 0 && html`<span class="mark bad" title="errors in its log">${count(server.log.error)}</span>`}
       </span>
       ${up ? html`
-        <span class="server-main"><span><strong>${value}</strong> ${unit}</span><${Spark} values=${course.slice(-40)} width=${64} height=${24} /></span>
+        <span class="server-main"><span><strong>${value}</strong> ${unit}</span><${Spark} values=${course.slice(-40)} width=${50} height=${24} /></span>
         <span class="server-foot">
           <span>${percent(server.rates.cpu)}</span><span>${bytes(server.parts.process.resident_bytes)}</span>
           <span title="how late the hub is, at worst of a hundred times">${seconds(server.rates.lag)}</span>
@@ -53,6 +53,7 @@ function Server({ server, place, card, samples, onOpen }) {
 export function reason(server) {
   const supervised = server.supervised;
   if (supervised?.ending && server.state !== "up") return `ended: ${supervised.ending}`;
+  if (server.state === "apart") return "ready, but nothing connects it to the others";
   return server.problem || "";
 }
 
@@ -75,8 +76,8 @@ function Line({ picture, one, other, state, perSecond }) {
     <g class="line" data-state=${state}>
       <path d=${path.d} style=${{ strokeWidth: `${width}px` }} />
       ${flowing && html`<path class="flow" d=${path.d} style=${{ strokeWidth: `${width + 0.6}px`, animationDuration: `${pace}s` }} />`}
-      ${state !== "up" && html`<text x=${path.middle[0]} y=${path.middle[1]} class="bad">not connected</text>`}
-      ${flowing && html`<text x=${path.middle[0]} y=${path.middle[1] - 6}>${rate(perSecond)}/s</text>`}
+      ${state !== "up" && path.middle && html`<text x=${path.middle[0]} y=${path.middle[1]} class="bad">not connected</text>`}
+      ${flowing && path.middle && html`<text x=${path.middle[0]} y=${path.middle[1] - 6}>${rate(perSecond)}/s</text>`}
     </g>`;
 }
 
@@ -86,7 +87,6 @@ export function Topology({ topology, samples, onOpen }) {
   const picture = width ? layout(servers, width, remembered) : null;
   const sum = (what) => servers.reduce((total, server) => total + (server.statistics?.gate?.[what] ?? 0), 0);
   const states = new Map(servers.map((server) => [server.name, server.state]));
-  useEffect(() => () => {}, []);
   return html`
     <div class="picture" ref=${element} style=${{ height: picture ? `${picture.height}px` : "220px" }}>
       ${picture && html`
