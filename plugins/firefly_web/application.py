@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ STATUSES: tuple[tuple[type[BaseException], int], ...] = (
 
 def make_application(
     *,
-    static: Path | None,
+    folders: Mapping[str, Path],
     routes: Sequence[Route],
     run: Callable[..., Any],
     trace: Trace,
@@ -71,7 +71,7 @@ def make_application(
     max_age: float,
     max_body: int,
 ) -> Flask:
-    """Make the application.
+    """Make the application. `folders` are served, each below its path ("": everywhere else).
 
     `run(route, request, parts)` calls a route's function; `trace(error, route)` logs what it should not have raised and
     gives the id to tell the client. `hosts` are the names that a request's Host may have; empty: any.
@@ -110,8 +110,8 @@ def make_application(
 
     for route in routes:
         _add_route(application, route, run, trace)
-    if static is not None:
-        _add_files(application, static.resolve(), max_age)
+    for below, folder in folders.items():
+        _add_files(application, below, folder.resolve(), max_age)
     return application
 
 
@@ -163,7 +163,7 @@ def _json(value: Any, status: int) -> Response:
     return Response(msgspec.json.encode(value), status, content_type="application/json")
 
 
-def _add_files(application: Flask, folder: Path, max_age: float) -> None:
+def _add_files(application: Flask, below: str, folder: Path, max_age: float) -> None:
     def view(path: str) -> Response:
         if path.endswith("/") or not path:
             path += "index.html"
@@ -179,12 +179,12 @@ def _add_files(application: Flask, folder: Path, max_age: float) -> None:
             response.headers["Cache-Control"] = "no-cache"
         return response
 
-    for rule in ("/", "/<path:path>"):
+    for rule in (f"{below}/", f"{below}/<path:path>"):
         application.add_url_rule(
             rule,
-            "files",
+            f"files of {below}/".replace(".", "_"),
             view,
             methods=READING,
-            defaults={"path": ""} if rule == "/" else None,
+            defaults={"path": ""} if rule == f"{below}/" else None,
             provide_automatic_options=False,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from firefly_core.kernel.config import (
@@ -15,6 +16,7 @@ from firefly_core.kernel.config import (
     key,
     list_of,
     listeners,
+    map_of,
     optional,
     path,
     size,
@@ -36,6 +38,9 @@ class WebConfig:
     listen: tuple[Listen, ...] = key(listeners("http"), "where to serve; a URL, or a list of them")
     static: Path | None = key(
         optional(path()), "folder of files to serve; `index.html` stands for a folder", default=None
+    )
+    files: Mapping[str, Path] = key(
+        map_of(path()), 'more folders, each below a path of its own: `{ "/client" = "clients/javascript" }`', default={}
     )
     routes: tuple[str, ...] = key(list_of(import_path()), "modules of functions marked with `@route`", default=[])
     hosts: tuple[str, ...] = key(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Web"]
 
+BELOW = re.compile(r"(/[\w~-][\w.~-]*)+", re.ASCII)
+"""A path below which a folder may be served."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -43,10 +46,15 @@ class Web(Service):
     @classmethod
     def check(cls, server: str, config: Any, cluster: Cluster) -> Iterable[tuple[str, str]]:  # noqa: ARG003
         """Give what is wrong with the folder and with the modules of routes."""
-        if config.static is None and not config.routes:
+        if config.static is None and not config.files and not config.routes:
             yield "", "a folder as `static`, or modules as `routes`: it has nothing to serve"
         if config.static is not None and not config.static.is_dir():
             yield "static", f"a folder that exists ({config.static} does not)"
+        for where, folder in config.files.items():
+            if not BELOW.fullmatch(where):
+                yield "files", f'paths such as "/client", not {where!r}'
+            if not folder.is_dir():
+                yield "files", f"folders that exist ({folder} does not)"
         try:
             collect_routes(import_modules(config.routes))
         except ConfigurationError as error:
@@ -67,7 +75,7 @@ class Web(Service):
         routes = collect_routes(import_modules(config.routes))
         self._handlers = {route: _handler(route) for route in routes}
         application = make_application(
-            static=config.static,
+            folders={"": config.static, **config.files} if config.static is not None else config.files,
             routes=routes,
             run=self._run,
             trace=self._trace,

@@ -92,6 +92,35 @@ def test_nothing_outside_of_the_folder_and_nothing_hidden_is_served(serve: Calla
         assert answer.headers["location"].startswith("http://localhost/")
 
 
+@pytest.fixture
+def serve_client(serve: Callable, tmp_path: Path) -> Callable:
+    """Serve a second folder below /client, and a third below /a/b.c."""
+    (tmp_path / "clients" / "inner").mkdir(parents=True)
+    (tmp_path / "clients" / "client.js").write_text("export const client = 1;")
+    (tmp_path / "clients" / "inner" / "index.html").write_text("inner")
+    (tmp_path / "clients" / ".hidden").write_text("hidden")
+    return lambda: serve('files = { "/client" = "clients", "/a/b.c" = "clients/inner" }')
+
+
+def test_another_folder_is_served_below_its_path(serve_client: Callable) -> None:
+    site = serve_client()
+    answer = site.get("/client/client.js")
+    assert (answer.status, answer.body) == (200, b"export const client = 1;")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert site.get("/client/inner/").body == b"inner"
+    assert site.get("/a/b.c/").body == b"inner"
+    assert site.get("/").body == b"<!doctype html><p>the meadow"
+    assert site.get("/client.js").status == 404
+
+
+@pytest.mark.parametrize("path", ["/client/../../secret.txt", "/client/%2e%2e/secret.txt", "/client/.hidden"])
+def test_nothing_outside_of_another_folder_is_served(serve_client: Callable, path: str) -> None:
+    answer = serve_client().get(path)
+    assert answer.status in (404, 308)
+    assert b"secret" not in answer.body
+    assert b"hidden" not in answer.body
+
+
 def test_what_is_not_there_is_a_plain_404(serve: Callable) -> None:
     answer = serve().get("/no-such-file.js?<script>")
     assert (answer.status, answer.body) == (404, b"404 Not Found\n")
@@ -181,6 +210,13 @@ def test_an_address_that_is_taken_is_a_configuration_error(serve: Callable, tmp_
     [
         ("", "nothing to serve"),
         ('static = "no-such-folder"', "a folder that exists"),
+        ('files = { "/client" = "no-such-folder" }', "folders that exist"),
+        ('files = { "client" = "page" }', "paths such as"),
+        ('files = { "/" = "page" }', "paths such as"),
+        ('files = { "/client/" = "page" }', "paths such as"),
+        ('files = { "/a/../b" = "page" }', "paths such as"),
+        ('files = { "/<path:x>" = "page" }', "paths such as"),
+        ('files = { "/client" = 7 }', "files"),
         ('routes = ["no_such_module"]', "no such module"),
         ('static = "page"\nmax_connections = 0', "max_connections"),
         ('static = "page"\nmax_boddy = 1', "max_body"),
