@@ -14,8 +14,8 @@ quote = '$(subst ','\'',$(1))'
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
-run: $(STAMP) ## Play the Meadow: http://127.0.0.1:8000/; CACHE=memcached://127.0.0.1:11211 adds a second level
-	@$(BIN)/firefly-run $(if $(CACHE),--set $(call quote,servers.world.db-cache.cache=$(CACHE)))
+run: $(STAMP) ## Play the Meadow: http://127.0.0.1:8000/; CACHE=memcached://... and DATABASE=postgresql://... on those
+	@$(BIN)/firefly-run $(if $(CACHE),--set $(call quote,servers.world.db-cache.cache=$(CACHE))) $(if $(DATABASE),--set $(call quote,servers.world.db-cache.database=$(DATABASE)))
 
 test: $(STAMP) ## Run the tests; ARGS="tests/wire -x" picks some
 	@.ci/packages
