@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 from zlib import crc32
 
 import attrs
@@ -19,6 +20,7 @@ __all__ = ["HEADER", "MAX_BODY", "Damage", "Record", "encode", "find_valid", "sc
 
 FRONT = struct.Struct("<IQI")
 CHECK = struct.Struct("<I")
+WHOLE = struct.Struct("<IQII")
 HEADER = FRONT.size + CHECK.size
 MAX_BODY = 64 * 1024 * 1024
 
@@ -26,8 +28,7 @@ _front = FRONT.pack
 _check = CHECK.pack
 
 
-@attrs.frozen
-class Record:
+class Record(NamedTuple):
     """One whole record; `end` is the offset behind it."""
 
     sequence: int
@@ -55,21 +56,23 @@ def _read(data: memoryview, offset: int, salt: int) -> Record | str:
     """Give the record at `offset`, or what is wrong with it."""
     if offset + HEADER > len(data):
         return "short header"
-    length, sequence, check = FRONT.unpack_from(data, offset)
-    if CHECK.unpack_from(data, offset + FRONT.size)[0] != crc32(data[offset : offset + FRONT.size], salt):
-        return "bad header"
+    length, sequence, check, whole = WHOLE.unpack_from(data, offset)
     start = offset + HEADER
-    if start + length > len(data):
+    if whole != crc32(data[offset : start - CHECK.size], salt):
+        return "bad header"
+    end = start + length
+    if end > len(data):
         return "short body"
-    body = data[start : start + length]
+    body = data[start:end]
     if crc32(body, salt) != check:
         return "bad body"
-    return Record(sequence, body, offset, start + length)
+    return Record(sequence, body, offset, end)
 
 
 def scan(data: memoryview, offset: int, salt: int, sequence: int) -> Iterator[Record | Damage]:
     """Give the records from `offset` on, the first with `sequence`; where they stop before the end, last a Damage."""
-    while offset < len(data):
+    size = len(data)
+    while offset < size:
         found = _read(data, offset, salt)
         if isinstance(found, str):
             yield Damage(offset, found, sequence)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from firefly_core.errors import StorageError
 from firefly_dbcache.overlay import Overlay
 from firefly_dbcache.replay import Replay
 from firefly_dbcache.segment import Segment
 from firefly_dbcache.storage import Storage
 from firefly_dbcache.table import VERSION, Key, Row, Table
-
-from firefly_core.errors import StorageError
 
 __all__ = ["Recovery", "UnknownShape"]
 
@@ -26,7 +27,7 @@ class UnknownShape(StorageError):
 class _Mapper:
     """How rows of one recorded shape become rows of a table."""
 
-    __slots__ = ("default", "places", "table")
+    __slots__ = ("automatic", "default", "places", "table")
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         unknown = [name for name in columns if name not in table.places]
@@ -40,6 +41,7 @@ class _Mapper:
                 f"Run `firefly-run db flush` with the former models first"
             )
         self.table = table
+        self.automatic = table.automatic
         self.places: list[int | None] | None = None
         self.default: Row = ()
         if list(columns) != list(table.names):
@@ -51,8 +53,7 @@ class _Mapper:
             )
 
     def row(self, values: list[Any]) -> Row:
-        if self.places is None:
-            return tuple(values)
+        assert self.places is not None
         return tuple(
             default if place is None else values[place]
             for place, default in zip(self.places, self.default, strict=True)
@@ -70,10 +71,20 @@ class Recovery:
         """The highest automatic key of each table that was seen."""
         self._tables = tables
         self._overlay = overlay
+        self._waiting = overlay.waiting
         self._at = at
 
     def run(self, replay: Replay) -> None:
         """Read every record into the overlay, the highest version of each row. Raises CorruptJournal, UnknownShape."""
+        collecting = gc.isenabled()
+        gc.disable()  # a million new rows and no garbage among them: looking for some would take most of the time
+        try:
+            self._run(replay)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, replay: Replay) -> None:
         shapes: dict[int, list[_Mapper]] = {}
         for segment, sequence, body in replay.records():
             mappers = shapes.get(segment.number)
@@ -85,6 +96,8 @@ class Recovery:
                 self._at("replay")
 
     def _mapper(self, segment: Segment, mappers: list[_Mapper], number: int) -> _Mapper:
+        if number < len(mappers):
+            return mappers[number]
         while len(mappers) <= number:
             name, columns = segment.shapes[len(mappers)]
             table = self._tables.get(name)
@@ -94,23 +107,23 @@ class Recovery:
         return mappers[number]
 
     def _record(self, segment: Segment, mappers: list[_Mapper], sequence: int, parts: list[Any]) -> None:
-        for number, values in zip(parts[::2], parts[1::2], strict=True):
-            if number < 0:
-                table, row = self._mapper(segment, mappers, ~number).table, None
-                key, ver = values
+        for place in range(0, len(parts), 2):
+            number, values = parts[place], parts[place + 1]
+            mapper = self._mapper(segment, mappers, number if number >= 0 else ~number)
+            if number >= 0:
+                row: Row | None = tuple(values) if mapper.places is None else mapper.row(values)
+                key, ver = row[0], row[VERSION]  # type: ignore[index]
             else:
-                mapper = self._mapper(segment, mappers, number)
-                table, row = mapper.table, mapper.row(values)
-                key, ver = row[0], row[VERSION]
-            self._put(table, key, row, ver, sequence)
-
-    def _put(self, table: Table, key: Key, row: Row | None, ver: int, sequence: int) -> None:
-        self.version = max(self.version, ver)
-        if table.automatic and isinstance(key, int) and key > self.highest.get(table, 0):
-            self.highest[table] = key
-        known = self._overlay.waiting.get((table, key))
-        if known is None or known.ver < ver:
-            self._overlay.put(table, key, row, ver, sequence, journaled=True)
+                row = None
+                key, ver = values
+            if ver > self.version:
+                self.version = ver
+            table = mapper.table
+            if mapper.automatic and key > self.highest.get(table, 0):
+                self.highest[table] = key
+            known = self._waiting.get((table, key))
+            if known is None or known.ver < ver:
+                self._overlay.put(table, key, row, ver, sequence, True)
 
     def verify(self, storage: Storage) -> None:
         """Drop rows of which the database has a newer state, of tables whose changes do not all go to the journal."""

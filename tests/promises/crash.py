@@ -60,7 +60,8 @@ class Nest:
     def life(self, folder: Path, **how: Any) -> Death:
         """Let one owner live in `folder` and die: after `lifetime` seconds, or at `point`, the `hits`-th time.
 
-        Without both it starts, is checked and stops cleanly.
+        The lifetime begins with the process, or with `begin="checked"` when what the former life left was checked.
+        Without `lifetime` and `point` it starts, is checked and stops cleanly.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -97,20 +98,23 @@ def _serve() -> None:
             _live(how, writer)
             os._exit(0)
         os.close(writer)
+        said = b""
         if how.get("lifetime") is not None:
+            while how.get("begin") == "checked" and b"checked" not in said and (more := os.read(reader, 65536)):
+                said += more
             sleep(how["lifetime"])
             os.kill(child, signal.SIGKILL)
-        told = _read(reader)
+        told = _read(reader, said)
         _, status = waitpid(child, 0)
         death = {"checked": False, "wrong": [], "acknowledged": 0, "point": None, **told, "status": status}
         sys.stdout.write(json.dumps(death) + "\n")
         sys.stdout.flush()
 
 
-def _read(reader: int) -> dict[str, Any]:
+def _read(reader: int, said: bytes) -> dict[str, Any]:
     with os.fdopen(reader, "rb") as file:
         told: dict[str, Any] = {}
-        for line in file.read().splitlines():
+        for line in (said + file.read()).splitlines():
             told.update(json.loads(line))
         return told
 

@@ -77,4 +77,10 @@ class Everything(CachedModel):
     friend = peewee.ForeignKeyField("self", null=True, lazy_load=False)
 
 
+class Tale(CachedModel):
+    """A record of some 264 bytes."""
+
+    text = peewee.TextField()
+
+
 MODELS = (Hero, Item, Account, Score, Purchase, Mood, Everything)

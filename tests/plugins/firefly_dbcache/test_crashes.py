@@ -30,16 +30,16 @@ def survive(nest, folder, lives):
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_a_named_point_loses_nothing(nest, tmp_path, point):
     generator = random.Random(point)
-    lives = [{"seed": 0, "lifetime": 0.3}]
-    for number in range(4):
+    lives = [{"seed": 0, "lifetime": 0.1, "begin": "checked"}]
+    for number in range(2):
         if point == "second_replay":
-            lives.append({"seed": number, "lifetime": 0.1})
+            lives.append({"seed": number, "lifetime": 0.05, "begin": "checked"})
             lives.append({"seed": number, "point": "replay"})
         hits = 1 if "replay" in point else generator.randint(1, 8)
         keys = {"flush_interval": 0.5} if "checkpoint" in point else {}
         lives.append({"seed": number, "point": point, "hits": hits, "keys": keys})
         if "replay" in point:
-            lives.append({"seed": number, "lifetime": 0.1})
+            lives.append({"seed": number, "lifetime": 0.05, "begin": "checked"})
     survive(nest, tmp_path, lives)
 
 
@@ -50,7 +50,13 @@ def test_kills_at_random_moments_lose_nothing(nest, tmp_path, durability, counte
         nest,
         tmp_path,
         [
-            {"seed": n, "lifetime": generator.uniform(0.02, 0.2), "durability": durability, "counter": counter}
-            for n in range(12)
+            {
+                "seed": number,
+                "lifetime": generator.uniform(0.0, 0.2),
+                "begin": "checked",
+                "durability": durability,
+                "counter": counter,
+            }
+            for number in range(6)
         ],
     )

@@ -10,6 +10,7 @@ from firefly_dbcache.memory_cache import MemoryCache
 from firefly_core.errors import NotFound, StorageUnavailable
 from tests.promises import lab
 from tests.promises.models import Account, Hero, Mood
+from tests.promises.staleness import check_reads
 
 SMALL = {"memory": 65536}
 """So little that rows soon leave the owner's memory."""
@@ -184,44 +185,6 @@ def test_a_cached_only_row_is_acknowledged_when_the_server_has_it(tmp_path, cach
         db.delete(db.get(Mood, 7))
         with pytest.raises(NotFound):
             db.get(Mood, 7)
-
-
-def check_reads(db, rounds, hurt, seed=7):
-    """Readers and writers of a few rows: a read must give the last acknowledged state, or one under way meanwhile."""
-    generator = random.Random(seed)
-    keys = range(1, 13)
-    acknowledged = {}
-    begun = {}
-    for key in keys:
-        acknowledged[key] = begun[key] = db.create(Hero, id=key, name="x").gold
-    counts = {"reads": 0, "stale": 0}
-
-    def write():
-        for _ in range(rounds):
-            key = generator.choice(keys)
-            begun[key] += 1
-            value = begun[key]
-            acknowledged[key] = max(acknowledged[key], db.add(Hero, key, gold=1).gold)
-            assert acknowledged[key] >= value - 1
-            gevent.sleep(0.0005)
-
-    def read():
-        for _ in range(rounds * 2):
-            key = generator.choice(keys)
-            floor = acknowledged[key]
-            if generator.random() < 0.5:
-                db.owner.memory.clear()
-            found = db.get(Hero, key).gold
-            counts["reads"] += 1
-            if not floor <= found <= begun[key]:
-                counts["stale"] += 1
-            gevent.sleep(0)
-
-    workers = [gevent.spawn(work) for work in (write, write, read, read, read, read)]
-    hurting = gevent.spawn(hurt)
-    gevent.joinall(workers, timeout=50, raise_error=True)
-    hurting.kill()
-    return counts
 
 
 def test_reads_are_never_stale_while_the_cache_fails_now_and_then(tmp_path, caches):
