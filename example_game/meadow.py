@@ -49,6 +49,7 @@ class Player:
     """A hero who is here now. He walks towards his goal, never faster than `WALK_SPEED`."""
 
     hero: Hero
+    meadow: Meadow
     session: int
     x: float
     y: float
@@ -113,10 +114,12 @@ class Change:
 
 
 class Meadow:
-    """The whole state of the game. `season` tells one life of the world from the next, after a restart."""
+    """One meadow. `season` tells it from every other, and one life of the world from the next, after a restart."""
 
-    def __init__(self, chance: Random, swarm: int = SWARM) -> None:
+    def __init__(self, chance: Random, name: str = "meadow", beyond: Meadow | None = None, swarm: int = SWARM) -> None:
         self.chance = chance
+        self.name = name
+        self.beyond = beyond  # another one, to which one may wander
         self.season = chance.getrandbits(32)
         self.heroes = Heroes()
         self.players: dict[str, Player] = {}
@@ -128,12 +131,20 @@ class Meadow:
         for _ in range(swarm):
             self._hatch()
 
+    def all(self) -> list[Meadow]:
+        """Give this meadow and those beyond it."""
+        return [self, *(self.beyond.all() if self.beyond is not None else ())]
+
+    def find(self, uid: str | None) -> Player | None:
+        """Give the player of that key, in whichever meadow he is."""
+        return next((meadow.players[uid] for meadow in self.all() if uid is not None and uid in meadow.players), None)
+
     def enter(self, hero: Hero, session: int) -> Player:
         """Let the hero in; one who is here already stays where he stands and now listens to `session`."""
         player = self.players.get(hero.key)
         if player is None:
             x, y = self.chance.uniform(0.3, 0.7) * WIDTH, self.chance.uniform(0.4, 0.8) * HEIGHT
-            player = self.players[hero.key] = Player(hero, session, x, y, (x, y))
+            player = self.players[hero.key] = Player(hero, self, session, x, y, (x, y))
         player.session = session
         self._moved.add(hero.key)
         return player

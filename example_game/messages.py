@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import attrs
 from msgspec import Meta
 
 from example_game.heroes import NAME_LENGTH, Hero
-from example_game.meadow import Change, Firefly, Player
+from example_game.meadow import HEIGHT, REACH, WALK_SPEED, WIDTH, Change, Firefly, Meadow, Player
 
 __all__ = [
     "Catch",
@@ -25,6 +26,7 @@ __all__ = [
     "Said",
     "Say",
     "Top",
+    "Wander",
     "Welcome",
     "World",
 ]
@@ -36,9 +38,10 @@ Place = Annotated[float, Meta(ge=-10_000, le=10_000)]
 
 @attrs.frozen
 class Login:
-    """101: who wants to come in."""
+    """101: who wants to come in, and into which meadow, if not the first."""
 
     name: Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)]
+    meadow: Annotated[str, Meta(max_length=16)] = ""
 
 
 @attrs.frozen
@@ -76,6 +79,13 @@ class Give:
 
     to: Annotated[str, Meta(min_length=1, max_length=64)]
     gold: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+@attrs.frozen
+class Wander:
+    """108: the meadow to go to."""
+
+    to: Annotated[str, Meta(max_length=16)]
 
 
 # ------------------------------------------------------------------------------ what they get as answer or push
@@ -185,9 +195,11 @@ class Left:
 
 @attrs.frozen
 class Welcome:
-    """The answer to 101: who you are, and all that is there just now."""
+    """The answer to 101 and 108: who you are, in which of the meadows, and all that is there just now."""
 
     you: str
+    meadow: str
+    meadows: list[str]
     width: float
     height: float
     speed: float
@@ -196,3 +208,21 @@ class Welcome:
     ranking: list[Rank]
     chat: list[Said]
     gold: int
+
+    @classmethod
+    def of(cls, player: Player, meadows: Sequence[Meadow], ranking: list[Rank]) -> Welcome:
+        """Give what a player sees who has just come into one of the meadows."""
+        here = player.meadow
+        return cls(
+            you=player.hero.key,
+            meadow=here.name,
+            meadows=[meadow.name for meadow in meadows],
+            width=WIDTH,
+            height=HEIGHT,
+            speed=WALK_SPEED,
+            reach=REACH,
+            world=World.of(here.season, here.everything()),
+            ranking=ranking,
+            chat=[Said(name, text) for name, text in here.chat],
+            gold=player.hero.gold,
+        )

@@ -21,6 +21,7 @@ from example_game.messages import (
     Said,
     Say,
     Top,
+    Wander,
     World,
 )
 from firefly_core import Refuse
@@ -30,7 +31,7 @@ from firefly_core.testing.context import FakeContext
 
 @pytest.fixture
 def meadow() -> Meadow:
-    return Meadow(Random(7))
+    return Meadow(Random(7), beyond=Meadow(Random(8), "grove"))
 
 
 def enter(meadow: Meadow, name: str) -> FakeContext:
@@ -63,6 +64,7 @@ def test_every_command_push_and_remote_is_there_by_its_number_and_name() -> None
         104: "say",
         105: "top",
         107: "give",
+        108: "wander",
     }
     assert {id: push.name for id, push in table.pushes.items()} == {
         2001: "world",
@@ -76,8 +78,10 @@ def test_every_command_push_and_remote_is_there_by_its_number_and_name() -> None
     assert [handler.seconds for handler in table.timers] == [0.1]
 
 
-def test_the_server_starts_with_a_meadow() -> None:
-    assert len(world.start(FakeContext()).fireflies) == SWARM
+def test_the_server_starts_with_two_meadows() -> None:
+    meadows = world.start(FakeContext()).all()
+    assert [(meadow.name, len(meadow.fireflies)) for meadow in meadows] == [("meadow", SWARM), ("grove", SWARM)]
+    assert len({meadow.season for meadow in meadows}) == 2
 
 
 def test_login_binds_the_session_joins_the_meadow_and_answers_with_everything(meadow: Meadow) -> None:
@@ -89,6 +93,7 @@ def test_login_binds_the_session_joins_the_meadow_and_answers_with_everything(me
     assert ctx.groups["meadow"] == [ctx.session]
     assert (welcome.you, welcome.width, welcome.height) == ("ann", WIDTH, HEIGHT)
     assert (welcome.speed, welcome.reach) == (WALK_SPEED, REACH)
+    assert (welcome.meadow, welcome.meadows) == ("meadow", ["meadow", "grove"])
     assert [player.name for player in welcome.world.players] == ["Bob", "Ann"]
     assert (welcome.world.full, len(welcome.world.fireflies)) == (True, SWARM)
     assert welcome.chat == [Said("Bob", "hello")]
@@ -193,6 +198,62 @@ def test_the_ranking_is_the_same_for_players_and_for_other_servers(meadow: Meado
     assert world.ranking(other, -5) == [Rank("Ann", 5)]
 
 
+def test_who_wanders_leaves_one_group_for_another_and_both_meadows_see_it(meadow: Meadow) -> None:
+    ann, grove = enter(meadow, "Ann"), meadow.beyond
+    assert grove is not None
+    welcome = world.wander(ann, Wander("grove"))
+    assert (welcome.meadow, welcome.world.season, [player.id for player in welcome.world.players]) == (
+        "grove",
+        grove.season,
+        ["ann"],
+    )
+    assert ann.groups == {"grove": [ann.session]}
+    assert [(pushed.to, pushed.value) for pushed in ann.pushes] == [("group:meadow", Left("ann"))]
+    assert (list(meadow.players), list(grove.players)) == ([], ["ann"])
+
+
+def test_what_happens_in_one_meadow_stays_there(meadow: Meadow) -> None:
+    ann, grove = enter(meadow, "Ann"), meadow.beyond
+    assert grove is not None
+    world.wander(ann, Wander("grove"))
+    ann.pushes.clear()
+    world.say(ann, Say("hello"))
+    player = grove.players["ann"]
+    firefly = next(iter(grove.fireflies.values()))
+    firefly.x, firefly.y = player.x, player.y
+    world.catch(ann, Catch(firefly.id))
+    world.move(ann, Move(player.x + 500, player.y))
+    world.tick(ann)
+    assert {pushed.to for pushed in ann.pushes} == {"group:grove"}
+    assert (list(meadow.chat), list(grove.chat)) == ([], [("Ann", "hello")])
+    world.gone(ann)
+    assert ann.pushes[-1].to == "group:grove"
+    assert grove.players == {}
+
+
+def test_one_wanders_to_meadows_that_are_there_and_not_full(meadow: Meadow) -> None:
+    ann, grove = enter(meadow, "Ann"), meadow.beyond
+    assert grove is not None
+    assert refusal(world.wander, ann, Wander("moor")) == "no_meadow"
+    for number in range(MAX_PLAYERS):
+        hero = meadow.heroes.named(f"p{number}")
+        assert hero is not None
+        grove.enter(hero, number)
+    assert refusal(world.wander, ann, Wander("grove")) == "full"
+    assert world.wander(ann, Wander("meadow")).meadow == "meadow"
+    assert ann.pushes == []
+
+
+def test_who_comes_back_is_where_he_was(meadow: Meadow) -> None:
+    world.wander(enter(meadow, "Ann"), Wander("grove"))
+    again = FakeContext(state=meadow)
+    assert world.login(again, Login("Ann")).meadow == "grove"
+    assert again.pushes[0].to == "group:grove"
+    world.gone(again)
+    assert world.login(FakeContext(state=meadow), Login("Ann", "grove")).meadow == "grove"
+    assert world.login(FakeContext(state=meadow), Login("Bob", "moor")).meadow == "meadow"
+
+
 def test_a_tick_tells_the_meadow_what_changed_as_droppable(meadow: Meadow) -> None:
     enter(meadow, "Ann")
     ctx = FakeContext(session=None, state=meadow)
@@ -208,8 +269,8 @@ def test_an_empty_meadow_lives_and_is_told_whole_now_and_then_for_those_of_befor
     before = {firefly.id: (firefly.x, firefly.y) for firefly in meadow.fireflies.values()}
     for _ in range(30):
         world.tick(ctx)
-    (told,) = ctx.pushed(world.world)
-    assert (told.full, told.season) == (True, meadow.season)
+    told = ctx.pushed(world.world)
+    assert [(each.full, each.season) for each in told] == [(True, each.season) for each in meadow.all()]
     assert before != {firefly.id: (firefly.x, firefly.y) for firefly in meadow.fireflies.values()}
 
 
