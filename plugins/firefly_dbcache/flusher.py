@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 import attrs
 import gevent
 from gevent.event import Event
-from gevent.threadpool import ThreadPool
 
 from firefly_core.errors import StorageUnavailable
 from firefly_dbcache.database import Refused
 from firefly_dbcache.dead_letters import DeadLetters
 from firefly_dbcache.overlay import Change, Overlay, Place
 from firefly_dbcache.storage import Storage
+from firefly_dbcache.worker import Worker
 
 __all__ = ["Flusher"]
 
@@ -50,7 +50,7 @@ class Flusher:
         overlay: Overlay,
         storage: Storage,
         letters: DeadLetters,
-        pool: ThreadPool,
+        worker: Worker,
         *,
         interval: float,
         batch: int,
@@ -71,7 +71,7 @@ class Flusher:
         self._overlay = overlay
         self._storage = storage
         self._letters = letters
-        self._pool = pool
+        self._worker = worker
         self._interval = interval
         self._batch = batch
         self._flushed = flushed
@@ -188,7 +188,7 @@ class Flusher:
             self.failing = "there are too many dead letters"
             return
         try:
-            letter = self._pool.apply(self._letters.write_blocking, (suspect.change, suspect.error, self._time()))
+            letter = self._worker.do(self._letters.write_blocking, suspect.change, suspect.error, self._time())
         except OSError as error:
             self._log.error("dead_letter_not_written error=%s", error)
             return

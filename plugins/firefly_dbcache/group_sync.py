@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 
 import gevent
+from gevent.event import Event
+
 from firefly_dbcache.disk import Disk
 from firefly_dbcache.journal import Journal, State
-from gevent.event import Event
-from gevent.threadpool import ThreadPool
+from firefly_dbcache.worker import Worker
 
 __all__ = ["GroupSync"]
 
@@ -20,12 +21,12 @@ Waiter = Callable[[OSError | None], None]
 class GroupSync:
     """Syncs one journal off the hub. Only one sync runs at a time; those who come meanwhile share the next."""
 
-    def __init__(self, journal: Journal, disk: Disk, pool: ThreadPool, interval: float, log: logging.Logger) -> None:
+    def __init__(self, journal: Journal, disk: Disk, worker: Worker, interval: float, log: logging.Logger) -> None:
         self.durable = 0
         self.total = 0
         self._journal = journal
         self._disk = disk
-        self._pool = pool
+        self._worker = worker
         self._interval = interval
         self._log = log
         self._waiters: deque[tuple[int, Waiter]] = deque()
@@ -62,7 +63,7 @@ class GroupSync:
         journal.dirty_folder = False
         current = journal.descriptor
         try:
-            self._pool.apply(self._sync_blocking, ([*retired, current], folder))
+            self._worker.do(self._sync_blocking, [*retired, current], folder)
         except OSError as error:
             journal.retired += retired
             journal.die(error)

@@ -12,8 +12,6 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gevent.threadpool import ThreadPool
-
 from firefly_core.channel.clock import Clock, SystemClock
 from firefly_core.errors import StorageUnavailable
 from firefly_dbcache.automatic_keys import AutomaticKeys
@@ -39,6 +37,7 @@ from firefly_dbcache.storage import Storage
 from firefly_dbcache.table import Table
 from firefly_dbcache.unique import Unique
 from firefly_dbcache.upkeep import Upkeep
+from firefly_dbcache.worker import Worker
 from firefly_dbcache.writer import Writer
 
 __all__ = ["Owner"]
@@ -110,11 +109,11 @@ class Owner:
         self.lists = KeyLists(config.list_keys, config.max_list)
         self.second = SecondLevel([], VALUE_LIMIT)
         self.reader = Reader(self.memory, self.overlay, self.second, self.storage, self.lists)
-        self._pool = ThreadPool(1)
+        self._worker = Worker()
         limits = Limits(config.segment, config.journal_cap, config.slack)
         shapes = [(table.name, list(table.names)) for table in tables]
         self.journal = Journal(self.folder, limits, shapes, self._disk, clock.time, self._at, self.log)
-        self.sync = GroupSync(self.journal, self._disk, self._pool, config.sync_interval, self.log)
+        self.sync = GroupSync(self.journal, self._disk, self._worker, config.sync_interval, self.log)
         self.letters = DeadLetters(self.folder.dead, self._disk, config.dead_letters, self.log)
         self.graveyard = Graveyard(
             self.letters,
@@ -137,7 +136,7 @@ class Owner:
             self.overlay,
             self.storage,
             self.letters,
-            self._pool,
+            self._worker,
             interval=self.config.flush_interval,
             batch=self.config.flush_batch,
             flushed=self._flushed,
@@ -172,7 +171,7 @@ class Owner:
             self.ledger,
             self.graveyard,
             self._disk,
-            self._pool,
+            self._worker,
             numbers=self._numbers,
             segment=self.config.segment,
             max_age=self.config.max_age,
@@ -268,7 +267,7 @@ class Owner:
         self.journal.close()
         self.database.close()
         self.folder.release()
-        self._pool.kill()
+        self._worker.stop()
 
     def _give_up(self, error: BaseException) -> None:
         if self.fatal is None:

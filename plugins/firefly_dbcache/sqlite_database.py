@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import peewee
-from gevent.threadpool import ThreadPool
 
 from firefly_dbcache.database import Database, Work
+from firefly_dbcache.worker import Worker
 
 __all__ = ["SqliteDatabase"]
 
@@ -34,7 +34,7 @@ class SqliteDatabase(Database):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__(1, timeout)
         self._path = path
-        self._thread: ThreadPool | None = ThreadPool(1)
+        self._thread: Worker | None = Worker()
 
     def make(self) -> Any:
         if self._path != ":memory:":
@@ -51,7 +51,7 @@ class SqliteDatabase(Database):
         """Do some work in the database's thread. SQLite itself bounds it: its waits for locks end after `timeout`."""
         with self._turn() as database:
             assert self._thread is not None
-            done: T = self._thread.apply(self._work, (database, work))
+            done: T = self._thread.do(self._work, database, work)
             return done
 
     def _work(self, database: Any, work: Work[T]) -> T:
@@ -74,8 +74,8 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         if self._thread is not None and not self._closed:
-            self._thread.apply(super().close)
-            self._thread.kill()
+            self._thread.do(super().close)
+            self._thread.stop()
             self._thread = None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
-from peewee import CompositeKey
+from peewee import CharField, CompositeKey, ForeignKeyField, IntegerField, UUIDField
 
 from firefly_dbcache.column import Column, column_of
 from firefly_dbcache.durability import Durability
@@ -20,6 +20,7 @@ Row: TypeAlias = tuple[Any, ...]
 """The plain values of all columns: the key first, the version second."""
 
 VERSION = 1
+LONGEST_KEY = 255
 
 
 @attrs.frozen
@@ -53,9 +54,8 @@ class Table:
         self.names = tuple(column.name for column in self.columns)
         self.places: Mapping[str, int] = {name: place for place, name in enumerate(self.names)}
         self.key = self.columns[0]
-        if self.key.weight is None and not hasattr(self.key.field, "max_length"):
-            raise TypeError(f"{model.__name__}.{self.key.name}: a key is an integer, a CharField or a UUID")
-        self.key_class: type | None = None if self.key.load else (int if self.key.high is not None else str)
+        self.key_class = self._key_class(model)
+        """The class of a key whose plain form is itself; None where it is another."""
         self.automatic = self.key.automatic
         if self.automatic and not self.stored:
             raise TypeError(f"{model.__name__} lives in the cache only, so it needs a key that is not automatic")
@@ -90,6 +90,20 @@ class Table:
         if wrong:
             raise TypeError("; ".join(wrong))
         return tuple(columns)
+
+    def _key_class(self, model: type[CachedModel]) -> type | None:
+        field: Any = self.key.field
+        while isinstance(field, ForeignKeyField):
+            field = field.rel_field
+        if isinstance(field, IntegerField):
+            return int
+        if isinstance(field, UUIDField):
+            return None
+        if isinstance(field, CharField) and 0 < (field.max_length or 0) <= LONGEST_KEY:
+            return str
+        raise TypeError(
+            f"{model.__name__}.{self.key.name}: a key is an integer, a UUID or a CharField of at most {LONGEST_KEY}"
+        )
 
     def _indexes(self, model: type[CachedModel]) -> tuple[Index, ...]:
         known: dict[tuple[int, ...], bool] = {

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import gevent
 from gevent.event import Event
-from gevent.threadpool import ThreadPool
 
 from firefly_core.errors import StorageError
 from firefly_dbcache.commit import encode_rows
@@ -17,6 +16,7 @@ from firefly_dbcache.journal import Journal, State
 from firefly_dbcache.ledger import Ledger
 from firefly_dbcache.overlay import Overlay
 from firefly_dbcache.table import Key, Row, Table
+from firefly_dbcache.worker import Worker
 from firefly_dbcache.writer import Writer
 
 __all__ = ["Upkeep"]
@@ -39,7 +39,7 @@ class Upkeep:
         ledger: Ledger,
         graveyard: Graveyard,
         disk: Disk,
-        pool: ThreadPool,
+        worker: Worker,
         *,
         numbers: Mapping[Table, int],
         segment: int,
@@ -58,7 +58,7 @@ class Upkeep:
         self._ledger = ledger
         self._graveyard = graveyard
         self._disk = disk
-        self._pool = pool
+        self._worker = worker
         self._numbers = numbers
         self._segment = segment
         self._max_age = max_age
@@ -116,7 +116,7 @@ class Upkeep:
 
     def _reopen(self) -> None:
         try:
-            self._pool.apply(self._journal.reserve_blocking)
+            self._worker.do(self._journal.reserve_blocking)
         except OSError:
             return
         self._journal.reopen()
@@ -131,7 +131,7 @@ class Upkeep:
             checkpoint = self._journal.begin_checkpoint()
             bodies = list(self._bodies())
             self._at("checkpoint_begun")
-            size = self._pool.apply(checkpoint.write_blocking, (self._disk, bodies))
+            size = self._worker.do(checkpoint.write_blocking, self._disk, bodies)
         except OSError as error:
             self._log.error("checkpoint_failed folder=%s error=%s", self._journal.folder.path, error.strerror)
             return False
