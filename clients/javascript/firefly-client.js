@@ -29,7 +29,7 @@ const LEFT_LINES = 4; // lines that were given up and not closed yet
 const PASSING_REASONS = new Set([
   "server_stopping", "busy", "too_many_connections", "too_many_attempts", "frame_timeout", "login_timeout",
 ]);
-/** Errors of a login that is worth another try. */
+/** Errors of a login, or a resume, that is worth another try. */
 const PASSING_CODES = new Set(["unavailable", "overloaded", "timeout", "rate_limited", "disconnected"]);
 
 /**
@@ -114,8 +114,8 @@ export class Client {
   // ------------------------------------------------------------------------------------------------ for the player
 
   /**
-   * Connect and log in; the promise ends in what the login gave. A server that is not there yet is waited for.
-   * It fails with what the login failed with, with "ended", or with "disconnected" when time is up.
+   * Connect and log in; the promise ends in what the login gave. A server that is not there yet is waited for, for ever
+   * with Infinity. It fails with what the login failed with, with "ended", or with "disconnected" when time is up.
    */
   connect(timeout = 10_000) {
     if (this.state === "ended") {
@@ -125,6 +125,7 @@ export class Client {
       this.#dial();
     }
     const { promise } = this.#ready;
+    if (timeout === Infinity) return promise;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const late = disconnected(`no session within ${timeout} ms: ${this.reason}`, false);
@@ -319,13 +320,20 @@ export class Client {
 
   #forgetSession(reason) {
     this.#seq = 0;
-    for (const pending of this.#take((pending) => pending.sent)) {
-      pending.fail(disconnected(`the session was lost: ${reason}`, true));
-    }
+    this.#failSent(`the session was lost: ${reason}`);
+  }
+
+  /** Fail what was sent and not answered: nobody can say whether it was executed. */
+  #failSent(reason) {
+    for (const pending of this.#take((pending) => pending.sent)) pending.fail(disconnected(reason, true));
   }
 
   /** Take the answer to firefly.resume or firefly.token. */
-  #takeOwn({ body }) {
+  #takeOwn({ body, error }) {
+    if (this.#phase === "resuming" && PASSING_CODES.has(error?.code)) {
+      this.#hangUp(error.code); // the token is good all the same
+      return;
+    }
     this.#token = body?.token ?? null;
     if (this.#phase === "token") {
       this.#goOn();
@@ -334,6 +342,7 @@ export class Client {
       this.#beginSession();
     } else {
       this.#closeLeftLines();
+      if (body.repeats === false) this.#failSent("it goes on at another server");
       for (const pending of this.#open.values()) {
         if (pending.sent) this.#write(pending.id, pending.command, pending.body);
       }

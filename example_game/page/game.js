@@ -35,6 +35,8 @@ export class Game {
     this.reach = 110;
     this.you = null;
     this.season = null;
+    this.meadow = ""; // the name of the one that you are in
+    this.meadows = []; // the names of all
     this.players = new Map();
     this.fireflies = new Map();
     this.ranking = [];
@@ -46,8 +48,8 @@ export class Game {
   }
 
   welcome(body, now) {
-    const { you, width, height, speed, reach } = body;
-    Object.assign(this, { you, width, height, speed, reach });
+    const { you, meadow, meadows, width, height, speed, reach } = body;
+    Object.assign(this, { you, meadow, meadows, width, height, speed, reach });
     this.season = body.world.season;
     this.goal = null;
     this.players.clear();

@@ -1,17 +1,19 @@
-// The page: login, what the player does, what the server says, and what of it is shown where.
+// The page: coming in, what the player does, what the server says, and what of it is shown where.
 
-import { hueOf } from "./bearer.js";
-import { Connection } from "./connection.js";
+import { Client } from "/client/firefly-client.js";
 import { Game } from "./game.js";
+import { addLine, showMeadows, showRanking, toast } from "./panels.js";
 import { Scene } from "./scene.js";
 
 const LOGIN = 101;
 const MOVE = 102;
 const CATCH = 103;
 const SAY = 104;
+const WANDER = 108;
 const STEP = 100; // ms between two moves that are sent
-const CHAT_LINES = 60;
-const PASSING = ["unavailable", "timeout", "overloaded", "rate_limited"]; // errors that trying again cures
+const PASSING = ["unavailable", "timeout", "overloaded", "rate_limited", "disconnected", "ended"]; // not the player's fault
+const LINK = { connecting: "connecting", open: "connected", waiting: "connection lost, trying again", ended: "ended" };
+const FAREWELLS = { logged_in_elsewhere: "You have walked in from somewhere else." };
 const KEYS = {
   arrowup: [0, -1], w: [0, -1], arrowdown: [0, 1], s: [0, 1], arrowleft: [-1, 0], a: [-1, 0], arrowright: [1, 0], d: [1, 0],
 };
@@ -19,12 +21,19 @@ const KEYS = {
 const $ = (id) => document.getElementById(id);
 const port = document.querySelector('meta[name="gate-port"]').content;
 const scheme = location.protocol === "https:" ? "wss" : "ws";
-const connection = new Connection(`${scheme}://${location.hostname}:${port}/`);
+const client = new Client(`${scheme}://${location.hostname}:${port}/`, {
+  login: async (line) => {
+    anew = true;
+    come(await line.request(LOGIN, { name, meadow: game.meadow }));
+  },
+});
 const game = new Game();
 const scene = new Scene($("scene"), game);
 const pressed = new Set();
-let entering = false;
-let name = null; // under which to come in, also after a reconnect
+let name = null; // under which to come in, also when the session is lost
+let lostAt = null; // when the line was lost
+let anew = false; // whether the session had to begin anew
+let looking = false; // whether everything is being asked for
 let quarry = null; // the firefly that was clicked, walked after until it is in reach
 let wish = null; // a goal that the server has not been told yet
 let lastMove = 0;
@@ -32,42 +41,38 @@ let pointer = null; // where a finger or button is held down
 
 // --------------------------------------------------------------------------------------------- coming in
 
-async function login() {
-  if (entering) return;
-  entering = true;
-  try {
-    const body = await connection.call(LOGIN, { name });
-    game.welcome(body, performance.now());
-    $("chat").replaceChildren();
-    for (const line of body.chat) addLine(line.name, line.text);
-    $("problem").textContent = "";
-    show("play");
-  } catch (error) {
-    turnedAway(error);
-  } finally {
-    entering = false;
-  }
+/** Take the answer to a login or a wandering: a meadow with everything in it. */
+function come(body) {
+  game.welcome(body, performance.now());
+  scene.show(game.meadow);
+  quarry = pointer = null;
+  $("chat").replaceChildren();
+  for (const line of body.chat) addLine(line.name, line.text);
+  $("problem").textContent = "";
+  showMeadows(game, wander);
+  show("play");
 }
 
-function turnedAway(error) {
-  if (PASSING.includes(error.code)) {
-    // a lost connection logs in by itself when it is made again
-    if (connection.state === "open") setTimeout(() => name && login(), 500);
-    return;
-  }
-  name = null;
-  $("problem").textContent = error.message;
-  show("login");
+/** Ask anew for everything there is: the world has been restarted, or more was missed than the server had kept. */
+async function look() {
+  if (looking || !name) return;
+  looking = true;
+  const body = await ask(LOGIN, { name, meadow: game.meadow });
+  if (body) come(body);
+  setTimeout(() => {
+    looking = false;
+    if (!body) look();
+  }, 500);
 }
 
 function show(screen) {
   const entering = screen === "play" && document.body.dataset.screen !== "play";
   document.body.dataset.screen = screen;
   if (screen === "login") $("who").focus();
-  if (!entering) return showRanking();
+  if (!entering) return showRanking(game);
   document.activeElement?.blur();
   setTimeout(() => $("hint").classList.add("gone"), 15000);
-  return showRanking();
+  return showRanking(game);
 }
 
 $("enter").addEventListener("submit", (event) => {
@@ -75,8 +80,9 @@ $("enter").addEventListener("submit", (event) => {
   name = $("who").value;
   remember(name);
   $("problem").textContent = "";
-  if (connection.state === "open") login();
-  else connection.dial(); // not before: the gate gives who has not logged in a few seconds only
+  game.meadow = "";
+  // Not before: the gate gives who has not logged in a few seconds only. What goes wrong is told by `onState`.
+  client.connect(Infinity).catch(() => {});
 });
 
 function remember(text) {
@@ -87,29 +93,51 @@ function remember(text) {
   }
 }
 
-connection.addEventListener("open", () => name && login());
-connection.addEventListener("state", ({ detail: state }) => {
-  if (state === "waiting" && document.body.dataset.screen === "login") $("problem").textContent = "The meadow is out of sight, trying again …";
-  $("dot").dataset.state = state;
-  $("link").textContent = { connecting: "connecting", open: "connected", waiting: "connection lost, trying again", ended: "ended" }[state];
+client.onState((state, reason, error) => {
+  document.body.dataset.link = $("dot").dataset.state = state;
+  $("link").textContent = LINK[state];
+  if (state === "waiting") {
+    if (lostAt === null) [lostAt, anew] = [performance.now(), false];
+    if (document.body.dataset.screen === "login") $("problem").textContent = "The meadow is out of sight, trying again …";
+  } else if (state === "open" && lostAt !== null) {
+    const after = `Back after ${((performance.now() - lostAt) / 1000).toFixed(1)} s`;
+    toast(anew ? `${after}, as a newcomer` : `${after}, as if nothing had happened`);
+    lostAt = null;
+  } else if (state === "ended" && reason !== "closed") {
+    leave(error ? error.message : (FAREWELLS[reason] ?? `You were sent away: ${reason}.`));
+  }
 });
+client.onResync(() => look());
+
+/** Show why this player is not in the meadow any more. Whoever was replaced does not come back by himself, or two pages
+ * with one name would throw each other out for ever. */
+function leave(why) {
+  name = lostAt = null;
+  $("problem").textContent = why;
+  show("login");
+}
 
 /** Ask for something as this player; when the world has forgotten him after a restart, come in again. */
 async function ask(cmd, body) {
   try {
-    return await connection.call(cmd, body);
+    return await client.request(cmd, body);
   } catch (error) {
-    if (["not_here", "login_first"].includes(error.code)) login();
+    if (["not_here", "login_first"].includes(error.code)) look();
     else if (error.code !== "gone" && !PASSING.includes(error.code)) toast(error.message);
     return null;
   }
 }
 
+$("cut").addEventListener("click", () => {
+  $("cut").blur();
+  client.drop();
+});
+
 // ------------------------------------------------------------------------------------ what the server says
 
 const hear = {
   world(body) {
-    if (game.you && !game.world(body, performance.now())) login();
+    if (game.you && !game.world(body, performance.now())) look();
   },
   chat({ name: who, text }) {
     addLine(who, text);
@@ -119,63 +147,13 @@ const hear = {
     const firefly = game.caught(body);
     if (firefly) scene.burst(firefly, body.points, body.player === game.you);
     if (quarry === body.firefly) quarry = null;
-    showRanking();
+    showRanking(game);
   },
   left(body) {
-    if (body.player === game.you) return yieldToOther();
-    return game.left(body);
+    if (body.player !== game.you) game.left(body);
   },
 };
-
-/** This player has come in from elsewhere: stop here, or two pages with one name would throw each other out for ever. */
-function yieldToOther() {
-  connection.end();
-  name = null;
-  $("problem").textContent = "You have walked in from somewhere else.";
-  show("login");
-}
-
-connection.addEventListener("push", ({ detail: message }) => hear[message.name]?.(message.body));
-
-// --------------------------------------------------------------------------------------- what is shown
-
-function showRanking() {
-  const own = game.me?.name;
-  $("name").textContent = own ?? "";
-  $("score").textContent = game.ranking.find((rank) => rank.name === own)?.score ?? 0;
-  $("ranking-empty").hidden = game.ranking.length > 0;
-  $("ranking").replaceChildren(...game.ranking.map((rank, place) => {
-    const line = document.createElement("li");
-    line.dataset.place = place + 1;
-    line.classList.toggle("mine", rank.name === own);
-    const who = document.createElement("span");
-    who.className = "who";
-    who.textContent = rank.name;
-    const score = document.createElement("span");
-    score.textContent = rank.score;
-    line.append(who, score);
-    return line;
-  }));
-}
-
-function addLine(who, text) {
-  const line = document.createElement("li");
-  const speaker = document.createElement("b");
-  speaker.textContent = `${who}: `;
-  speaker.style.color = `hsl(${hueOf(who.toLowerCase())} 70% 76%)`;
-  line.append(speaker, text);
-  $("chat").append(line);
-  while ($("chat").children.length > CHAT_LINES) $("chat").firstChild.remove();
-  $("chat").scrollTop = $("chat").scrollHeight;
-}
-
-let toasting;
-function toast(text) {
-  $("toast").textContent = text;
-  $("toast").classList.add("shown");
-  clearTimeout(toasting);
-  toasting = setTimeout(() => $("toast").classList.remove("shown"), 1600);
-}
+for (const [push, handler] of Object.entries(hear)) client.on(push, handler);
 
 // ------------------------------------------------------------------------------------ what the player does
 
@@ -185,10 +163,19 @@ function walk(x, y) {
 }
 
 function sendWish(now) {
-  if (!wish || now - lastMove < STEP) return;
+  if (!wish || now - lastMove < STEP || client.state !== "open") return;
   ask(MOVE, wish);
   wish = null;
   lastMove = now;
+}
+
+/** Go to another meadow: it grows dark, and there one is. */
+async function wander(meadow) {
+  if (meadow === game.meadow || document.body.dataset.walk) return;
+  document.body.dataset.walk = "away";
+  const [body] = await Promise.all([ask(WANDER, { to: meadow }), new Promise((done) => setTimeout(done, 400))]);
+  if (body) come(body);
+  delete document.body.dataset.walk;
 }
 
 async function reach(firefly) {
@@ -286,4 +273,4 @@ $("ranking-panel").open = window.innerWidth > 700;
 $("who").focus();
 requestAnimationFrame(frame);
 
-window.meadow = { connection, game, scene };
+window.meadow = { client, game, scene };

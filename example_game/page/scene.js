@@ -1,8 +1,9 @@
 // Draws the meadow, sixty times a second: scenery behind, then everybody in order of depth, then the grass in front.
 
-import { HILLS, chance, light, paintGrass, paintGround, paintHills, paintSky, painted } from "./scenery.js";
+import { chance, light, paintGrass, paintGround, paintHills, paintSky, painted } from "./scenery.js";
 import { drawBearer, drawBubble, drawName } from "./bearer.js";
 import { Burst } from "./burst.js";
+import { lookOf } from "./looks.js";
 import { Stars } from "./stars.js";
 
 const COLOURS = [[255, 205, 92], [156, 255, 120], [110, 205, 255]]; // amber, green, blue
@@ -16,6 +17,7 @@ export class Scene {
     this.bursts = [];
     this.bubbles = new Map();
     this.ripple = null;
+    this.look = lookOf("meadow");
     this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.glows = COLOURS.map((colour) => light(128, colour));
     this.pools = COLOURS.map((colour) => light(128, colour, 0));
@@ -28,7 +30,18 @@ export class Scene {
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
+  /** Draw the meadow of that name from now on. */
+  show(name) {
+    if (lookOf(name).title === this.look.title) return;
+    this.look = lookOf(name);
+    this.bursts = [];
+    this.bubbles.clear();
+    this.shift = undefined;
+    this.resize();
+  }
+
   resize() {
+    const { look } = this;
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     Object.assign(this, { width, height, ratio });
@@ -40,10 +53,10 @@ export class Scene {
     this.span = Math.max(width, this.deep * 1.9); // the meadow's width on this screen; wider than a phone
     this.scale = Math.max(0.75, Math.min(1.6, Math.min(this.span / 1050, height / 620)));
     const tall = Math.max(70, height * 0.13);
-    this.sky = painted(width, this.horizon + 60, ratio, (context) => paintSky(context, width, this.horizon + 60, this.horizon));
-    this.hills = Array.from({ length: HILLS }, (_, n) => painted(this.span, this.horizon + 40, ratio, (context) => paintHills(context, this.span, this.horizon, n)));
-    this.ground = painted(this.span, height, ratio, (context) => paintGround(context, this.span, height, this.horizon));
-    this.grass = [0, 1, 2].map((layer) => painted(this.span + 120, tall * (0.75 + layer * 0.3), ratio, (context) => paintGrass(context, this.span + 120, tall * (0.75 + layer * 0.3), layer)));
+    this.sky = painted(width, this.horizon + 60, ratio, (context) => paintSky(context, width, this.horizon + 60, this.horizon, look));
+    this.hills = look.hills.map((_, n) => painted(this.span, this.horizon + 40, ratio, (context) => paintHills(context, this.span, this.horizon, look, n)));
+    this.ground = painted(this.span, height, ratio, (context) => paintGround(context, this.span, height, this.horizon, look));
+    this.grass = [0, 1, 2].map((layer) => painted(this.span + 120, tall * (0.75 + layer * 0.3), ratio, (context) => paintGrass(context, this.span + 120, tall * (0.75 + layer * 0.3), look, layer)));
     this.shade = this.paintShade();
   }
 
@@ -131,8 +144,8 @@ export class Scene {
       context.translate(x + wide / 2, y);
       context.scale(1, 0.075);
       const mist = context.createRadialGradient(0, 0, 0, 0, 0, wide / 2);
-      mist.addColorStop(0, "rgb(176 220 222 / .26)");
-      mist.addColorStop(1, "rgb(176 214 222 / 0)");
+      mist.addColorStop(0, `rgb(${this.look.mist} / .26)`);
+      mist.addColorStop(1, `rgb(${this.look.mist} / 0)`);
       context.fillStyle = mist;
       context.fillRect(-wide / 2, -wide / 2, wide, wide);
       context.restore();

@@ -1,4 +1,5 @@
-// What does not change while nobody resizes the window: sky, moon, hills, ground and grass, each painted once.
+// What does not change while nobody resizes the window: sky, moon, hills, ground and grass, each painted once, in the
+// look of the meadow that it is (looks.js).
 
 /** A small repeatable chance, so that the meadow looks the same on every screen and after every resize. */
 export function chance(seed) {
@@ -49,11 +50,9 @@ export function light(size, [red, green, blue], core = 0.07) {
   });
 }
 
-export function paintSky(context, width, height, horizon) {
-  const random = chance(11);
-  context.fillStyle = gradient(context, 0, 0, 0, horizon, [
-    [0, "#050919"], [0.26, "#0a163a"], [0.48, "#153467"], [0.63, "#2a5e88"], [0.75, "#559097"], [0.86, "#9bbf9f"], [1, "#d9cf9a"],
-  ]);
+export function paintSky(context, width, height, horizon, look) {
+  const random = chance(11 + look.seed);
+  context.fillStyle = gradient(context, 0, 0, 0, horizon, look.sky);
   context.fillRect(0, 0, width, height);
   paintMilkyWay(context, width, horizon, random);
   for (let n = (width * horizon) / 700; n > 0; n--) {
@@ -65,7 +64,7 @@ export function paintSky(context, width, height, horizon) {
     context.fill();
   }
   const wide = width > 700;
-  paintMoon(context, width * (wide ? 0.7 : 0.34), horizon * (wide ? 0.36 : 0.5), Math.max(22, Math.min(44, width * 0.03)));
+  paintMoon(context, width * (wide ? look.moon : 0.34), horizon * (wide ? 0.36 : 0.5), Math.max(22, Math.min(44, width * 0.03)));
 }
 
 function paintMilkyWay(context, width, horizon, random) {
@@ -112,18 +111,10 @@ function paintMoon(context, x, y, radius) {
   context.restore();
 }
 
-const RANGES = [ // from the farthest: foot and rise in parts of the sky's height, how jagged, colours at top and foot, trees
-  { foot: 0.99, rise: 0.34, rough: 0.5, top: "#3a6684", mist: "#6f9fa6", trees: 0 },
-  { foot: 1, rise: 0.21, rough: 0.3, top: "#234c69", mist: "#4a818d", trees: 0 },
-  { foot: 1.005, rise: 0.13, rough: 0.12, top: "#14364b", mist: "#2c5f68", trees: 0.75 },
-  { foot: 1.01, rise: 0.065, rough: 0.1, top: "#0a222f", mist: "#2b6462", trees: 1.2 },
-];
-export const HILLS = RANGES.length;
-
 /** Paint one range of hills with its trees and the mist at its foot; the first is the farthest. */
-export function paintHills(context, width, horizon, number) {
-  const { foot, rise, rough, top: colour, mist, trees } = RANGES[number];
-  const random = chance(100 + number * 50);
+export function paintHills(context, width, horizon, look, number) {
+  const { foot, rise, rough, top: colour, mist, trees } = look.hills[number];
+  const random = chance(100 + look.seed + number * 50);
   const waves = [1, 2.3, 5.1, 11.7, 23].map((often, n) => ({ often, high: rough ** n, phase: random() * 7 }));
   const sum = waves.reduce((total, wave) => total + wave.high, 0);
   const top = (x) => {
@@ -161,9 +152,9 @@ function paintPine(context, x, y, height, colour) {
   context.fill();
 }
 
-export function paintGround(context, width, height, horizon) {
-  const random = chance(5);
-  context.fillStyle = gradient(context, 0, horizon, 0, height, [[0, "#2b6462"], [0.08, "#205350"], [0.24, "#174340"], [0.55, "#10302c"], [1, "#081b16"]]);
+export function paintGround(context, width, height, horizon, look) {
+  const random = chance(5 + look.seed);
+  context.fillStyle = gradient(context, 0, horizon, 0, height, look.ground);
   context.fillRect(0, horizon, width, height - horizon);
   for (let n = 0; n < 26; n++) {
     const y = horizon + random() ** 1.4 * (height - horizon);
@@ -173,7 +164,7 @@ export function paintGround(context, width, height, horizon) {
     context.translate(random() * width, y);
     context.scale(1, 0.2);
     const patch = context.createRadialGradient(0, 0, 0, 0, 0, long);
-    patch.addColorStop(0, n % 2 ? "rgb(70 140 110 / .13)" : "rgb(2 10 14 / .3)");
+    patch.addColorStop(0, n % 2 ? look.patch : "rgb(2 10 14 / .3)");
     patch.addColorStop(1, "rgb(0 0 0 / 0)");
     context.fillStyle = patch;
     context.fillRect(-long, -long, 2 * long, 2 * long);
@@ -186,7 +177,8 @@ export function paintGround(context, width, height, horizon) {
     const tall = 3 + near * 15;
     for (let x = random() * 12; x < width; x += (5 + random() * 13) * (0.6 + near * 1.5)) {
       const green = random();
-      context.strokeStyle = `rgb(${26 - near * 16 + green * 26} ${82 - near * 40 + green * 44} ${74 - near * 42 + green * 26} / ${0.3 + 0.35 * random()})`;
+      const [red, grass, blue] = look.blades;
+      context.strokeStyle = `rgb(${red - near * 16 + green * 26} ${grass - near * 40 + green * 44} ${blue - near * 42 + green * 26} / ${0.3 + 0.35 * random()})`;
       context.lineWidth = 0.6 + near * 0.9;
       for (let blade = 0; blade < 3; blade++) {
         const lean = (random() - 0.5) * tall * 0.9;
@@ -196,12 +188,11 @@ export function paintGround(context, width, height, horizon) {
         context.stroke();
       }
     }
-    if (row > 4) paintFlowers(context, width, y, near, random);
+    if (row > 4) paintFlowers(context, width, y, near, look.flowers, random);
   }
 }
 
-function paintFlowers(context, width, y, near, random) {
-  const colours = ["226 232 255", "176 196 255", "255 206 230", "255 236 176"];
+function paintFlowers(context, width, y, near, colours, random) {
   for (let n = (width / 320) * random() * 2; n > 0; n--) {
     const x = random() * width;
     const size = 0.5 + near * 1.3;
@@ -222,10 +213,9 @@ function paintFlowers(context, width, y, near, random) {
 }
 
 /** Paint a row of tall grass that stands on the lower rim; the scene lets it sway. */
-export function paintGrass(context, width, height, layer) {
-  const random = chance(900 + layer * 17);
-  const tips = [["#2b6a57", "#1f5748"], ["#1c4d3e", "#153f34"], ["#0f2f29", "#0b2521"]][layer];
-  const root = ["#0a241e", "#06171a", "#030d0d"][layer];
+export function paintGrass(context, width, height, look, layer) {
+  const random = chance(900 + look.seed + layer * 17);
+  const { tips, root } = look.grass[layer];
   for (let x = -20; x < width + 20; x += 2 + random() * 4) {
     const swell = 0.62 + 0.22 * Math.sin(x / 130 + layer * 2) + 0.16 * Math.sin(x / 47 + layer);
     const tall = height * swell * (0.35 + random() * 0.6);

@@ -65,6 +65,7 @@ class House:
         self.log = folder / "log.txt"
         self.processes: list[subprocess.Popen[bytes]] = []
         shutil.copytree(ROOT / "example_game", folder / "example_game", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "clients" / "javascript", folder / "clients" / "javascript")
         text = (ROOT / "firefly.toml").read_text()
         ports = {11009: self.datapack, 11010: self.websocket, 10000: self.root, 8000: self.web, 9998: self.admin}
         for before, after in ports.items():

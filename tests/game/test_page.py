@@ -92,10 +92,10 @@ def test_the_page_comes_back_by_itself_when_world_and_gate_have_died(house, brow
     season = browser.do("Ann", "evaluate", "meadow.game.season")
     house.kill("world-1")
     browser.see("Ann", f"meadow.game.season !== {season} && meadow.game.me", timeout=15)
-    assert browser.do("Ann", "evaluate", "meadow.connection.state") == "open"
+    assert browser.do("Ann", "evaluate", "meadow.client.state") == "open"
     house.kill("gate-1")
-    browser.see("Ann", "meadow.connection.state !== 'open'")
-    browser.see("Ann", "meadow.connection.state === 'open'", timeout=15)
+    browser.see("Ann", "meadow.client.state !== 'open'")
+    browser.see("Ann", "meadow.client.state === 'open'", timeout=15)
     before = browser.do("Ann", "evaluate", "performance.now()")
     browser.see("Ann", f"meadow.game.me && meadow.game.me.born > {before} - 1000", timeout=15)
     say(browser, "Ann", "here again")
@@ -110,10 +110,10 @@ def test_who_comes_in_again_elsewhere_takes_over_and_the_first_page_stays_out(ho
     browser.do("second", "click", "#enter button")
     browser.see("second", "meadow.game.me !== undefined")
     browser.see("Ann", "document.getElementById('problem').textContent.includes('somewhere else')")
-    browser.see("Ann", "meadow.connection.state === 'ended'")
+    browser.see("Ann", "meadow.client.state === 'ended'")
     say(browser, "second", "it is me")
     browser.see("second", chat_has("Ann: it is me"))
-    assert browser.do("Ann", "evaluate", "meadow.connection.state") == "ended"
+    assert browser.do("Ann", "evaluate", "meadow.client.state") == "ended"
 
 
 def test_a_name_that_is_refused_is_told_beside_the_field(house, browser) -> None:

@@ -4,7 +4,8 @@
 2. the session: `firefly.resume` where there is a token; else `LoginNeeded`, and then a token is asked for
 3. `State.OPEN`: requests are written, answers and pushes read; of numbered pushes each is told once, and acknowledged
 4. the line is lost: requests wait, `Dial` comes again after a delay, and once the session is resumed every request that
-   has no answer is written again under its old id. The server repeats the answers to those that it has executed.
+   has no answer is written again under its old id. The server repeats the answers to those that it has executed; where
+   it cannot (`repeats`: another server has taken the session over), they end as `Disconnected(sent=True)` instead.
 
 Where the session cannot be resumed, requests that were sent end as `Disconnected(sent=True)`; the others wait for the
 new one. A goodbye of the server ends the client, unless its reason will pass.
@@ -50,7 +51,7 @@ PASSING_REASONS = frozenset(
 )
 """Goodbyes after which it is worth coming back."""
 PASSING_CODES = frozenset(("unavailable", "overloaded", "timeout", "rate_limited", "disconnected"))
-"""Errors of a login that is worth another try."""
+"""Errors of a login, or a resume, that is worth another try."""
 
 
 class _Phase(enum.Enum):
@@ -281,6 +282,10 @@ class Connection:
 
     def _take_own(self, answer: Answer) -> None:
         """Take the answer to `firefly.resume` or `firefly.token`."""
+        if self._phase is _Phase.RESUMING and answer.error is not None and answer.error[0] in PASSING_CODES:
+            # The token is good all the same.
+            self._hang_up(answer.error[0])
+            return
         body = answer.body if isinstance(answer.body, dict) else {}
         token = body.get("token")
         self._token = token if isinstance(token, str) else None
@@ -290,6 +295,8 @@ class Connection:
             self._forget_session("it cannot be resumed")
             self._begin_session()
         else:
+            if body.get("repeats") is False:
+                self._fail_sent("it goes on at another server")
             for pending in self._requests.to_repeat():
                 self._write(pending.id, pending.command, pending.body)
             self._events.append(Resumed(bool(body.get("resync"))))
@@ -297,8 +304,12 @@ class Connection:
 
     def _forget_session(self, reason: str) -> None:
         self._acknowledged.reset()
+        self._fail_sent(f"the session was lost: {reason}")
+
+    def _fail_sent(self, reason: str) -> None:
+        """Fail what was sent and not answered: nobody can say whether it was executed."""
         for pending in self._requests.take(lambda pending: pending.sent):
-            self._fail(pending, Disconnected(f"the session was lost: {reason}", sent=True))
+            self._fail(pending, Disconnected(reason, sent=True))
 
     def _take_push(self, push: Push, size: int) -> None:
         if self._acknowledged.take(push.seq, size):
