@@ -63,10 +63,14 @@ class Directory:
         return len(self._logins)
 
     def login(self, gate: str, sid: int, uid: Uid, replace: bool) -> int:
-        """Note a login and give its generation, 0 where `replace` is false and the player is logged in elsewhere."""
+        """Note a login and give its generation, 0 where `replace` is false and the player is logged in elsewhere.
+
+        A login at a gate that is away keeps nobody out, and what a dead gate has left of the player is let go.
+        """
         older = self._logins.get(uid)
-        if older is not None and not replace and (older.gate, older.sid) != (gate, sid):
+        if older is not None and not replace and (older.gate, older.sid) != (gate, sid) and self._is_here(older.gate):
             return 0
+        self.refuge.forget_player(uid)
         # Milliseconds since 1970: higher than whatever an earlier process of the directory gave.
         self._generation = max(self._generation + 1, int(self._kernel.clock.time() * 1000))
         self._logins[uid] = Login(gate, sid, self._generation)
@@ -96,6 +100,10 @@ class Directory:
         """Give the process of the gate where a player is; None: he is away."""
         login = self._logins.get(uid)
         return login.gate if login is not None else None
+
+    def _is_here(self, gate: str) -> bool:
+        peer = self._kernel.mesh.peers.get(gate)
+        return gate == self._kernel.name or (peer is not None and peer.connected)
 
     def _displace(self, uid: Uid, login: Login, generation: int) -> None:
         mesh = self._kernel.mesh

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firefly_core.kernel.kernel import Kernel
     from firefly_core.kernel.peer import Peer
+    from firefly_core.kernel.session import Uid
 
 __all__ = ["Refuge"]
 
@@ -25,6 +26,8 @@ class Refuge:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._kept: dict[bytes, tuple[str, int, dict[str, Any]]] = {}
+        self._players: dict[Uid, set[bytes]] = {}
+        """The digests of each player's sessions: one, but for a moment where he has just logged in elsewhere."""
         mesh = kernel.mesh
         mesh.methods["firefly.keep"] = lambda peer, *rest: self.keep(peer.name, peer.boot_id, *rest)
         mesh.methods["firefly.forget"] = lambda _peer, digest: self.forget(digest)
@@ -36,19 +39,32 @@ class Refuge:
 
     def keep(self, gate: str, boot_id: int, digest: bytes, state: dict[str, Any]) -> None:
         """Keep a session's newest state; `timeout` in it says for how long after its gate's death."""
-        self._kept.pop(digest, None)
+        self.claim(digest)
         self._kept[digest] = (gate, boot_id, state)
+        self._players.setdefault(state["uid"], set()).add(digest)
         if len(self._kept) > MOST:
-            del self._kept[next(iter(self._kept))]
+            self.claim(next(iter(self._kept)))
 
     def forget(self, digest: bytes) -> None:
         """Let a session go that has ended, or has another token."""
-        self._kept.pop(digest, None)
+        self.claim(digest)
+
+    def forget_player(self, uid: Uid) -> None:
+        """Let a player's sessions go: he has logged in anew."""
+        for digest in list(self._players.get(uid, ())):
+            self.claim(digest)
 
     def claim(self, digest: bytes) -> dict[str, Any] | None:
         """Give a session's state, once; None: there is none."""
         found = self._kept.pop(digest, None)
-        return found[2] if found is not None else None
+        if found is None:
+            return None
+        state = found[2]
+        digests = self._players[state["uid"]]
+        digests.remove(digest)
+        if not digests:
+            del self._players[state["uid"]]
+        return state
 
     def _on_change(self, peer: Peer, connected: bool) -> None:
         """Let the sessions of a gate that was lost go in time, unless it is back by then."""
@@ -67,4 +83,4 @@ class Refuge:
     def _expire(self, peer: Peer, boot_id: int, digests: list[bytes]) -> None:
         if not peer.connected or peer.boot_id != boot_id:
             for digest in digests:
-                self._kept.pop(digest, None)
+                self.claim(digest)

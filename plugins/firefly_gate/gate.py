@@ -200,8 +200,10 @@ class Gate(Service):
         self.kernel.run_on("disconnect", lambda handler: HandlerContext(self.kernel, handler, session))
         self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
 
-    def bind(self, session: GateSession, uid: Uid) -> None:
+    def bind(self, session: GateSession, uid: Uid, *, replace: bool = False) -> None:
         """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.
+
+        With `replace` it is kicked whatever the configuration says.
 
         Raises ValueError for another uid or a bad one, Unavailable, Refuse.
         """
@@ -211,7 +213,7 @@ class Gate(Service):
             raise ValueError(f"this session is {session.uid!r} already")
         if session.closed or session.uid == uid:
             return
-        self.logins.enter(session, uid)
+        self.logins.enter(session, uid, replace=replace)
         if session.closed:
             self.logins.leave(session, uid)
             return

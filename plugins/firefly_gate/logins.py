@@ -45,14 +45,14 @@ class Logins:
             kernel.mesh.listeners.append(self._on_change)
             kernel.links.reach(address)
 
-    def enter(self, session: GateSession, uid: Uid) -> None:
+    def enter(self, session: GateSession, uid: Uid, *, replace: bool = False) -> None:
         """Log a session in and give it its generation; may block.
 
         Raises Unavailable while the directory is away, Refuse where the player is logged in and stays.
         """
         self._pending.add(session.id)
         try:
-            generation = self._login(session.id, uid)
+            generation = self._login(session.id, uid, replace or self._gate.config.second_login == "replace")
             newer = self._displaced.pop(session.id, 0)
         finally:
             self._pending.discard(session.id)
@@ -98,8 +98,7 @@ class Logins:
             raise Unavailable("nobody can say just now whose token this is") from error
         return found
 
-    def _login(self, sid: int, uid: Uid) -> int:
-        replace = self._gate.config.second_login == "replace"
+    def _login(self, sid: int, uid: Uid, replace: bool) -> int:
         directory = self._kernel.directory
         if directory is not None:
             return directory.login(self._kernel.name, sid, uid, replace)

@@ -7,6 +7,8 @@
    connection, missed pushes come in order, and a request that was answered before is answered again, not executed.
 
 `resync` in the answer says that something was let go: the client had better ask for the state of its world anew.
+`repeats` is false where the gate itself has died, and the answers that it had kept with it: what was sent and not
+answered may have been executed, so the client had better not send it again.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ __all__ = ["RESUME", "TOKEN", "Kept", "Resumption"]
 TOKEN, RESUME = "firefly.token", "firefly.resume"
 TOKEN_BYTES = 32
 MAX_ANSWERS = 32
+MAX_SEQ = 2**48
+"""No push has so high a number; what a client says beyond it is not believed."""
 KEEP_DELAY = 0.5
 WAITS_AFTER = frozenset(("end_of_stream", "reset", "lost", "timeout", "frame_timeout"))
 """Ends of a connection that a client may not have wanted; after others the session ends too."""
@@ -64,6 +68,10 @@ class Kept:
         self.answers: dict[int | str, bytes] = {}
         self.open: set[int | str] = set()
         """Requests that are being executed."""
+
+    def begin_at(self, seq: int) -> None:
+        """Number pushes on from what the client has, so that it takes none for one that it has already."""
+        self.seq = self.acknowledged = min(seq, MAX_SEQ)
 
     def push(self, frame: bytes) -> None:
         """Keep a numbered push; over the limit the oldest are let go."""
@@ -159,7 +167,7 @@ class Resumption:
         assert kept is not None
         kept.acknowledge(new.wire.acknowledged)
         new.successor = session
-        answer = self._token(session) | {"uid": session.uid, "seq": kept.seq, "resync": not kept.complete}
+        answer = self._token(session) | self._told(session, resync=not kept.complete, repeats=True)
         # Behind the answer to this request, which the old session's pushes must not overtake.
         self._gate.kernel.runners.run(self._continue, new, session)
         return bytes(new.codec.encode(answer))
@@ -177,12 +185,24 @@ class Resumption:
             self._refuse()
         new.set_data(state["data"])
         new.routes = state["routes"] or None
-        new.bind(state["uid"])
+        try:
+            # Whoever has the token is that player: where a second login is refused, this is none.
+            self._gate.bind(new, state["uid"], replace=True)
+        except BaseException:
+            new.set_data({})
+            new.routes = None
+            self._gate.logins.keep(digest, state)
+            raise
         for group in state["groups"]:
             new.join(group)
         new.kept = Kept(self._gate.config.resume_buffer)
+        new.kept.begin_at(new.wire.acknowledged)
         self.adopted += 1
-        return bytes(new.codec.encode(self._token(new) | {"uid": new.uid, "seq": 0, "resync": True}))
+        return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True, repeats=False)))
+
+    def _told(self, session: GateSession, *, resync: bool, repeats: bool) -> dict[str, Any]:
+        assert session.kept is not None
+        return {"uid": session.uid, "seq": session.kept.seq, "resync": resync, "repeats": repeats}
 
     def _token(self, session: GateSession) -> dict[str, Any]:
         token = secrets.token_urlsafe(TOKEN_BYTES)

@@ -240,6 +240,33 @@ def test_after_a_cut_the_session_is_resumed_and_what_has_no_answer_is_sent_again
     assert opened.written[-1]["body"] == {"token": "t2"}
 
 
+def test_where_answers_are_not_repeated_what_was_sent_is_unknown_and_not_sent_again(opened):
+    lost = opened.request("b", 2)
+    opened.lost("cut")
+    waits = opened.request("c", 3)
+    opened.pass_time(0.1)
+    opened.connected(stream=True)
+    opened.take()
+    opened.answer({"token": "t2", "uid": 7, "seq": 0, "resync": True, "repeats": False})
+    assert [(message["id"], message["cmd"]) for message in opened.written[2:]] == [(waits, "c")]
+    failed, resumed, changed = opened.take()
+    assert (failed.id, failed.error.code, failed.error.sent) == (lost, "disconnected", True)
+    assert (resumed, changed) == (Resumed(True), Changed(State.OPEN))
+
+
+def test_a_resume_that_cannot_be_answered_just_now_is_tried_again_with_the_same_token(opened):
+    lost = opened.request("b", 2)
+    opened.reconnect()
+    opened.take()
+    opened.answer(error={"code": "unavailable", "message": ""})
+    assert opened.take() == [HangUp(polite=False), Changed(State.WAITING, "unavailable")]
+    opened.pass_time(1.0)
+    opened.connected(stream=True)
+    assert opened.written[-1]["body"] == {"token": "t1"}
+    opened.answer({"token": "t2", "uid": 7, "seq": 0, "resync": False, "repeats": True})
+    assert (opened.written[-1]["id"], opened.written[-1]["cmd"]) == (lost, "b")
+
+
 def test_a_push_that_is_repeated_after_a_cut_is_told_once(opened):
     opened.server(seq=1, cmd=2001, name="news", body="a")
     opened.server(seq=2, cmd=2001, name="news", body="b")
