@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import tempfile
@@ -15,7 +16,7 @@ from firefly_dbcache.overlay import Change
 from firefly_dbcache.replay import CorruptJournal, Replay
 from gevent import monkey
 
-from firefly_core.errors import ConfigurationError, Overloaded, StorageError
+from firefly_core.errors import ConfigurationError, Overloaded
 from tests.promises import lab, servers
 from tests.promises.bad_disk import BadDisk
 from tests.promises.drifts import DRIFTS, Knight, alter
@@ -82,6 +83,8 @@ def a36_histories(count: int) -> Outcome:
     half = max(1, count // 2)
     with tempfile.TemporaryDirectory() as name, lab.running(Path(name), [Hero]) as db:
         wrong = _wrong_histories(db.owner, half, count)
+    if count < 100:  # the short form: a server's start would take most of it
+        return Outcome(half, f"{wrong} wrong of {half:,} histories on SQLite", wrong == 0)
     with (
         real_server(servers.Mariadb) as server,
         tempfile.TemporaryDirectory() as name,
@@ -196,27 +199,32 @@ def a41_flips(count: int) -> Outcome:
 
 def a42_drifts(count: int) -> Outcome:
     """Change a table in each way that its kind of database has; the next start must refuse and name the column."""
-    done = refused = 0
-    with real_server(servers.Postgres) as postgres, real_server(servers.Mariadb) as mariadb:
-        cases = [(drift, kind) for drift in DRIFTS for kind in ("sqlite", "postgresql", "mysql")]
+    cases = [(drift, kind) for kind in ("sqlite", "postgresql", "mysql") for drift in DRIFTS]
+    cases = [(drift, kind) for drift, kind in cases if kind in DRIFTS[drift][2] or "*" in DRIFTS[drift][2]][:count]
+    kinds = {"postgresql": servers.Postgres, "mysql": servers.Mariadb}
+    refused = 0
+    with contextlib.ExitStack() as stack:
+        running = {
+            kind: stack.enter_context(real_server(made))
+            for kind, made in kinds.items()
+            if any(kind == wanted for _, wanted in cases)
+        }
         for drift, kind in cases:
-            column, told, changes = DRIFTS[drift]
-            change = changes.get(kind, changes.get("*"))
-            if change is None or done >= count:
-                continue
-            done += 1
-            with tempfile.TemporaryDirectory() as name:
-                url = {"postgresql": postgres.fresh, "mysql": mariadb.fresh}.get(kind, lambda _: None)("drift")
-                keys = {} if url is None else {"database": url}
-                with lab.running(Path(name), [Knight], **keys) as db:
-                    alter(db.owner, change)
-                try:
-                    lab.make_owner(Path(name), [Knight], **keys).start()
-                except ConfigurationError as error:
-                    refused += f"knight.{column}" in str(error) and told in str(error)
-                except StorageError:
-                    pass
-    return Outcome(done, f"{refused} of {done} refused with the column named", refused == done)
+            refused += _refuses(drift, running[kind].fresh("drift") if kind in running else None, kind)
+    return Outcome(len(cases), f"{refused} of {len(cases)} refused with the column named", refused == len(cases))
+
+
+def _refuses(drift: str, url: str | None, kind: str) -> bool:
+    column, told, changes = DRIFTS[drift]
+    keys = {} if url is None else {"database": url}
+    with tempfile.TemporaryDirectory() as name:
+        with lab.running(Path(name), [Knight], **keys) as db:
+            alter(db.owner, changes.get(kind, changes.get("*")))
+        try:
+            lab.make_owner(Path(name), [Knight], **keys).start()
+        except ConfigurationError as error:
+            return f"knight.{column}" in str(error) and told in str(error)
+        return False
 
 
 ROWS = [

@@ -21,7 +21,7 @@ STEP = st.one_of(
 
 
 @given(steps=st.lists(STEP, min_size=3, max_size=25))
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_where_is_what_a_plain_dict_would_say(steps, tmp_path_factory):
     with lab.running(tmp_path_factory.mktemp("lists"), [Item]) as db:
         model = {}

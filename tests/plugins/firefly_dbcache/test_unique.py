@@ -85,7 +85,7 @@ STEP = st.tuples(
 
 
 @given(steps=st.lists(STEP, min_size=3, max_size=20))
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_history_of_names_makes_the_database_refuse_anything(steps, tmp_path_factory):
     with lab.running(tmp_path_factory.mktemp("unique"), [Guild], flush_interval=0.05) as db:
         model = {}
