@@ -28,6 +28,8 @@ class Bench:
     cores: Cores
     load: Load
     peers: PeerPackages
+    only: str = ""
+    """Only subjects whose name has this in it are measured."""
     cases: dict[str, Figures] = attrs.Factory(dict)
     absent: dict[str, dict[str, str]] = attrs.Factory(dict)
     """Why a subject is not in a case: by case, then by subject."""
@@ -40,6 +42,10 @@ class Bench:
             figures.setdefault(name, []).append(value)
         shown = ", ".join(f"{name} {value:,.4g}" for name, value in values.items() if value)
         self.say(f"{case}: {subject}, {load}: {shown}")
+
+    def wants(self, case: str, subject: str) -> bool:
+        """Whether a subject has its turn: it was not left out, and was asked for."""
+        return self.only in subject and subject not in self.absent.get(case, {})
 
     def leave_out(self, case: str, subject: str, why: str) -> None:
         """Note that a subject cannot be measured."""

@@ -25,7 +25,7 @@ struct peer {
 };
 
 static struct peer *peers[MOST];
-static int poller;
+static int poller, highest;
 static uint8_t room[ROOM * 2];
 
 static void forget(struct peer *peer) {
@@ -83,7 +83,7 @@ static void serve(struct peer *peer) {
         if (size < HEADER || size > ROOM) return forget(peer);
         if (size > n - at) break;
         if (word(room + at + 13) == 2)
-            for (int fd = 0; fd < MOST; fd++)
+            for (int fd = 0; fd <= highest; fd++)
                 if (peers[fd]) answer(peers[fd], room + at, size);
         at += size;
     }
@@ -103,6 +103,7 @@ static void welcome(int listener) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         struct peer *peer = peers[fd] = calloc(1, sizeof *peer);
         peer->fd = fd;
+        if (fd > highest) highest = fd;
         watch(peer, EPOLL_CTL_ADD, EPOLLIN);
     }
 }

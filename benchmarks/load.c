@@ -5,12 +5,12 @@
    echo      `connections` x `in_flight` requests in a closed loop; `flood=N` adds one connection with N in flight
              whose answers are counted apart
    receive   connection 0 sends the request, `expect` frames must arrive over all connections, then the next round;
-             `join` is sent and answered once on each first; `ping` is a request that one more connection repeats
+             `join` is sent and answered once on each first
    connect   `in_flight` at a time: connect, one request answered (WebSocket: upgraded), close
    idle      open `connections`, print {"open": N}, hold them until standard input ends
 
    host port path paths=FILE sources framing=datapack|websocket|pinus text=0|1 seconds warmup
-   hello ready request join ping (hex; WebSocket frames are made here) greetings id_at watch=PID,PID
+   hello ready request join (hex; WebSocket frames are made here) greetings id_at watch=PID,PID
 
    Answers come in order, so the oldest open request of a connection is the one answered. `cpu` is what the watched
    processes used between the first and the last moment that counts, in seconds. */
@@ -25,7 +25,7 @@
 #define WATCHED 16
 
 static struct plan plan = {.host = "127.0.0.1", .path = "/", .sources = 1, .framing = DATAPACK, .id_at = -1};
-static struct bytes join, ping;
+static struct bytes join;
 static uint32_t connections = 1, in_flight = 1, flood, expect;
 static double seconds = 1.0, warmup = 0.2;
 static int watched[WATCHED], watched_count;
@@ -36,7 +36,7 @@ static int poller;
 static uint8_t *chunk, *block;
 static size_t block_one, block_messages;
 
-static struct histogram latency, ping_latency;
+static struct histogram latency;
 static uint64_t answers, flood_answers, odd;
 static size_t first_size;
 static char first[513];
@@ -222,22 +222,8 @@ static void run_echo(void) {
 static void run_receive(void) {
     struct epoll_event events[1024];
     uint64_t arrived = 0, round_at;
-    struct link *pinger = NULL;
     open_links(connections);
     if (!expect) expect = connections + 1;
-    struct plan ping_plan = plan;
-    uint8_t ping_bytes[4096 + 16];
-    size_t ping_size = 0;
-    if (ping.size) {
-        pinger = calloc(1, sizeof *pinger);
-        link_open(pinger, &plan, connections);
-        link_watch(pinger, poller, EPOLL_CTL_ADD, 0);
-        ring(pinger, 1);
-        ping_size = wrap(&ping_plan, ping, 0, ping_bytes);
-        pinger->sent[0] = now_ns();
-        pinger->open = 1;
-        link_send(pinger, poller, ping_bytes, ping_size);
-    }
     clock_start();
     round_at = now_ns();
     link_send(&links[0], poller, block, block_one);
@@ -248,15 +234,6 @@ static void run_receive(void) {
             struct link *link = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) link_flush(link, poller);
             uint32_t messages = take(link, 0);
-            if (link == pinger) {
-                now = now_ns();
-                answered(link, messages, now, &ping_latency);
-                if (!messages) continue;
-                link->sent[link->sent_at] = now;
-                link->open = 1;
-                link_send(link, poller, ping_bytes, ping_size);
-                continue;
-            }
             arrived += messages;
             if (measuring) link->served += messages, answers += messages;
         }
@@ -352,8 +329,6 @@ static void report(const char *mode) {
            mode, connections, in_flight, spent, (unsigned long long)answers, (unsigned long long)flood_answers,
            (unsigned long long)least, (unsigned long long)most, (unsigned long long)odd, first);
     histogram_print(&latency);
-    printf(", \"ping_us\": ");
-    histogram_print(&ping_latency);
     printf(", \"cpu\": [");
     for (int i = 0; i < watched_count; i++) printf("%s%.6f", i ? ", " : "", cpu_after[i] - cpu_before[i]);
     printf("]}\n");
@@ -403,7 +378,6 @@ static void read_option(const char *key, const char *value) {
     else if IS("ready") plan.ready = from_hex(value);
     else if IS("request") plan.request = from_hex(value);
     else if IS("join") join = from_hex(value);
-    else if IS("ping") ping = from_hex(value);
     else if IS("connections") connections = (uint32_t)atol(value);
     else if IS("in_flight") in_flight = (uint32_t)atol(value);
     else if IS("flood") flood = (uint32_t)atol(value);

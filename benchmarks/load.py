@@ -47,6 +47,8 @@ class Target:
     join: bytes = b""
     """Sent and answered once on each connection, before anything counts."""
     id_at: int | None = None
+    tls: bool = False
+    """Over TLS: with the Python client, because the one in C does not speak it."""
     watch: tuple[int, ...] = ()
     """The processes whose CPU time is measured; the first is the server itself."""
     warmup: float = 0.3
@@ -61,6 +63,8 @@ class Target:
         yield f"greetings={self.greetings}"
         yield f"warmup={self.warmup}"
         yield "sources=64"
+        if self.tls:
+            yield "tls=1"
         for name, value in (("hello", self.hello), ("ready", self.ready), ("join", self.join)):
             if value:
                 yield f"{name}={value.hex()}"
@@ -79,11 +83,12 @@ class Load:
         self._cores = set(cores.load)
         program = build("load")
         self.kind = "python" if program is None else "c"
-        self._program = [sys.executable, str(HERE / "client.py")] if program is None else [str(program)]
+        self._slow = [sys.executable, str(HERE / "client.py")]
+        self._quick = self._slow if program is None else [str(program)]
 
     def run(self, mode: str, target: Target, **options: float | str) -> dict[str, Any]:
         """Run one mode to its end and give its figures; raises LoadError."""
-        arguments = [*self._program, mode, *target.options(int(options.get("connections", 1)))]
+        arguments = [*self._program(target), mode, *target.options(int(options.get("connections", 1)))]
         arguments += [f"{key}={value}" for key, value in options.items()]
         patience = float(options.get("seconds", 1)) + target.warmup + SLACK
         try:
@@ -118,7 +123,7 @@ class Load:
     @contextmanager
     def hold(self, target: Target, connections: int) -> Iterator[None]:
         """Keep connections open that say nothing."""
-        arguments = [*self._program, "idle", *target.options(connections), f"connections={connections}"]
+        arguments = [*self._program(target), "idle", *target.options(connections), f"connections={connections}"]
         with subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=self._take_place
         ) as client:
@@ -131,6 +136,9 @@ class Load:
             finally:
                 client.stdin.close()
                 client.wait(10)
+
+    def _program(self, target: Target) -> list[str]:
+        return self._slow if target.tls else self._quick
 
     def _take_place(self) -> None:
         os.sched_setaffinity(0, self._cores)

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from benchmarks.places import BUILT
 
-__all__ = ["Process", "cpu_seconds", "free_port", "memory", "wait_for_port"]
+__all__ = ["Process", "cpu_seconds", "free_port", "memory"]
 
 PATIENCE = 30.0
 _given: list[int] = []
@@ -33,20 +33,6 @@ def free_port(first: int = 21000) -> int:
                 del _given[:-64]
                 return port
     raise RuntimeError("no port is free")
-
-
-def wait_for_port(port: int, patience: float = PATIENCE) -> float:
-    """Wait until somebody listens, and give the seconds that took; raises TimeoutError."""
-    began = time.monotonic()
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() - began > patience:
-                raise TimeoutError(f"nobody listens on port {port}") from None
-            time.sleep(0.01)
-        else:
-            return time.monotonic() - began
 
 
 def cpu_seconds(pid: int) -> float:
@@ -111,6 +97,20 @@ class Process:
     def pid(self) -> int:
         """The process id."""
         return self._popen.pid
+
+    def wait_for_port(self, port: int, patience: float = PATIENCE) -> None:
+        """Wait until it listens; raises RuntimeError, with the end of its output, when it does not."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                self.check()
+                if time.monotonic() > until:
+                    raise RuntimeError(f"{self.name} does not listen on port {port}") from None
+                time.sleep(0.01)
+            else:
+                return
 
     def check(self) -> None:
         """Raise RuntimeError, with the end of its output, if it has ended."""

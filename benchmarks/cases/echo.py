@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import attrs
 
@@ -42,16 +41,15 @@ class EchoCase:
         """Start each subject in each round, and load it in every shape."""
         for _ in range(bench.rounds):
             for subject in self.subjects:
+                if not bench.wants(self.name, subject.name):
+                    continue
                 try:
                     self._measure(bench, subject)
                 except (Absent, LoadError, RuntimeError, TimeoutError) as error:
                     bench.leave_out(self.name, subject.name, str(error))
 
     def _measure(self, bench: Bench, subject: Subject) -> None:
-        if subject.name in bench.absent.get(self.name, {}):
-            return
-        with ExitStack() as stack:
-            target = stack.enter_context(subject.start(bench))
+        with subject.start(bench) as target:
             bench.load.probe(target)
             for shape in self.shapes:
                 figures = bench.load.run(
@@ -109,7 +107,7 @@ CASES = (
     EchoCase(
         "routed-echo",
         "Routed echo: client, gate, node, and back",
-        (firefly.FIREFLY_ROUTED, bare.GEVENT_ROUTED, nodejs.PINUS_ROUTED),
+        (firefly.FIREFLY_ROUTED, firefly.FIREFLY_LOCAL, bare.GEVENT_ROUTED, nodejs.PINUS_ROUTED),
         (HUNDRED, PIPELINED),
     ),
 )

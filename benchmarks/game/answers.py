@@ -41,8 +41,9 @@ def typed_echo(ctx, move: Move) -> Move:
     return move
 
 
-@command(5)
+@command(5, public=True)
 def join(ctx, body: bytes) -> bytes:
+    ctx.session.bind(ctx.session.id)
     ctx.group("all").join(ctx.session)
     return body
 

@@ -13,12 +13,12 @@ def start(ctx) -> Count:
 
 
 @remote("echo")
-def echo(ctx, value: object) -> object:
+def echo(ctx, value: bytes) -> bytes:
     return value
 
 
 @remote("notice")
-def notice(ctx, value: object) -> None:
+def notice(ctx, value: bytes) -> None:
     ctx.state.notices += 1
 
 

@@ -10,7 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.compiler import build
 from benchmarks.load import Target
 from benchmarks.places import PEERS
-from benchmarks.process import Process, free_port, wait_for_port
+from benchmarks.process import Process, free_port
 from benchmarks.subject import Absent, Subject
 from benchmarks.wire import BODY, datapack
 
@@ -30,7 +30,7 @@ def _c_epoll(bench: Bench) -> Iterator[Target]:
         raise Absent("no C compiler is here")
     port = free_port()
     with Process("echo_epoll", [program, str(port)], bench.cores.server) as server:
-        wait_for_port(port)
+        server.wait_for_port(port)
         yield _target(port, server.pid)
 
 
@@ -44,7 +44,7 @@ def _python(program: str, *words: str, needs: Sequence[str]) -> Start:
         port = free_port()
         command: list[str | Path] = [bench.peers.python, PEERS / program, str(port), *words]
         with Process(Path(program).stem, command, bench.cores.server) as server:
-            wait_for_port(port)
+            server.wait_for_port(port)
             yield _target(port, server.pid)
 
     return start
@@ -60,9 +60,9 @@ def _gevent_routed(bench: Bench) -> Iterator[Target]:
     port, back = free_port(), free_port()
     python = bench.peers.python
     with Process("gevent_node", [python, program, "node", str(back)], bench.cores.back) as node:
-        wait_for_port(back)
+        node.wait_for_port(back)
         with Process("gevent_gate", [python, program, "gate", str(port), str(back)], bench.cores.server) as gate:
-            wait_for_port(port)
+            gate.wait_for_port(port)
             yield _target(port, gate.pid, node.pid)
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.load import Target
 from benchmarks.places import BUILT, NODE
-from benchmarks.process import Process, free_port, wait_for_port
+from benchmarks.process import Process, free_port
 from benchmarks.subject import Absent, Subject
 from benchmarks.wire import BODY, pinus_package, pinus_request
 
-__all__ = ["COLYSEUS", "PINUS", "PINUS_ROUTED"]
+__all__ = ["COLYSEUS", "COLYSEUS_ROOM", "PINUS", "PINUS_ROUTED"]
 
 COMPILER_WARMUP = 1.0
 """Seconds until V8 has compiled what is hot."""
-SEATS = 1500
 # The ports that stand in peers/node/pinus/config.
 MASTER, CONNECTOR, BACK, CLIENTS = 22005, 22150, 22151, 22010
 
@@ -43,15 +42,19 @@ class Seats:
         return paths
 
 
+def _colyseus(seats: int) -> Callable[[Bench], AbstractContextManager[Target]]:
+    return lambda bench: _room(bench, seats)
+
+
 @contextmanager
-def _colyseus(bench: Bench) -> Iterator[Target]:
+def _room(bench: Bench, seats: int) -> Iterator[Target]:
     _check(bench)
     port, paths = free_port(), BUILT / "seats.txt"
     paths.unlink(missing_ok=True)
-    command = ["node", NODE / "colyseus.mjs", str(port), str(SEATS), paths]
+    command: list[str | Path] = ["node", NODE / "colyseus.mjs", str(port), str(seats), paths]
     with Process("colyseus", command, bench.cores.server, folder=NODE) as server:
-        wait_for_port(port)
-        while not paths.exists() or paths.read_text().count("\n") < SEATS:
+        server.wait_for_port(port)
+        while not paths.exists() or paths.read_text().count("\n") < seats:
             server.check()
         yield Target(
             port=port,
@@ -79,13 +82,13 @@ def _pinus(route: str) -> Callable[[Bench], AbstractContextManager[Target]]:
         connector += ["clientHost=127.0.0.1", f"clientPort={CLIENTS}"]
         back = ["id=back-server-1", "serverType=back", here, f"port={BACK}"]
         with ExitStack() as stack:
-            stack.enter_context(Process("pinus-master", [*program, "startId=master"], bench.cores.back, folder=folder))
-            wait_for_port(MASTER)
+            process = Process("pinus-master", [*program, "startId=master"], bench.cores.back, folder=folder)
+            stack.enter_context(process).wait_for_port(MASTER)
             process = Process("pinus-connector", [*program, *connector], bench.cores.server, folder=folder)
             gate = stack.enter_context(process)
             node = stack.enter_context(Process("pinus-back", [*program, *back], bench.cores.back, folder=folder))
-            wait_for_port(CLIENTS)
-            wait_for_port(BACK)
+            gate.wait_for_port(CLIENTS)
+            node.wait_for_port(BACK)
             yield Target(
                 port=CLIENTS,
                 request=pinus_request(route, {"b": BODY.decode()}),
@@ -101,6 +104,7 @@ def _pinus(route: str) -> Callable[[Bench], AbstractContextManager[Target]]:
     return start
 
 
-COLYSEUS = Subject("Colyseus (WebSocket)", _colyseus)
+COLYSEUS = Subject("Colyseus (WebSocket)", _colyseus(1500))
+COLYSEUS_ROOM = Subject("Colyseus (WebSocket)", _colyseus(10_100))
 PINUS = Subject("Pinus (TCP)", _pinus("connector.entryHandler.echo"))
 PINUS_ROUTED = Subject("Pinus, frontend and back", _pinus("back.entryHandler.echo"))
