@@ -19,7 +19,7 @@ run: $(STAMP) ## Play the Meadow: http://127.0.0.1:8000/; CACHE=memcached://... 
 
 test: $(STAMP) ## Run the tests; ARGS="tests/wire -x" picks some
 	@.ci/packages
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),.ci/tests $(BIN)/python)
 
 lint: $(STAMP) ## Format, lint, types and floors, without the tests
 	@$(BIN)/ruff format --check .
