@@ -36,23 +36,24 @@ class MakeChannel(Protocol):
 
 
 class Backoff:
-    """How long to wait before each try: 0.1 s, then 1.6 times as long each time, 5 s at most; +-20 % of chance."""
+    """How long to wait before each try: 0.1 s, then 1.6 times as long each time up to `longest`; +-20 % of chance."""
 
-    __slots__ = ("_delay", "_random")
+    __slots__ = ("_delay", "_longest", "_random")
 
-    def __init__(self, source: random.Random) -> None:
+    def __init__(self, source: random.Random, longest: float = LONGEST_DELAY) -> None:
         self._random = source
-        self._delay = FIRST_DELAY
+        self._longest = longest
+        self._delay = min(FIRST_DELAY, longest)
 
     def next(self) -> float:
         """Give the seconds to wait now."""
         delay = self._delay
-        self._delay = min(delay * FACTOR, LONGEST_DELAY)
+        self._delay = min(delay * FACTOR, self._longest)
         return delay * self._random.uniform(1 - JITTER, 1 + JITTER)
 
     def reset(self) -> None:
         """Begin again with the shortest delay."""
-        self._delay = FIRST_DELAY
+        self._delay = min(FIRST_DELAY, self._longest)
 
 
 class Dialer:
@@ -61,7 +62,8 @@ class Dialer:
     `on_connected(channel)` is called on a runner, when the peer's hello is complete; only then does the delay before
     the next try fall back to the shortest. `on_disconnected(channel, reason)` is called in the hub, when such a channel
     is lost; `on_refused(error)` in the dialer's greenlet, when the peer does not want this side: its code says why, and
-    the owner may `stop`. After 60 s without a channel one error line is logged.
+    the owner may `stop`, or give True, when the next try is worth making because it will be another one. After 60 s
+    without a channel one error line is logged.
     """
 
     def __init__(
@@ -75,14 +77,17 @@ class Dialer:
         make_channel: MakeChannel,
         on_connected: Callable[[RpcChannel], None],
         on_disconnected: Callable[[RpcChannel, str], None],
-        on_refused: Callable[[CallError], None] | None = None,
+        on_refused: Callable[[CallError], bool | None] | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        longest_delay: float = LONGEST_DELAY,
     ) -> None:
         self.address = f"{host}:{port}"
         self._host = host
         self._port = port
         self._network = network
         self._clock = clock
-        self._backoff = Backoff(random)
+        self._connect_timeout = connect_timeout
+        self._backoff = Backoff(random, longest_delay)
         self._make_channel = make_channel
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
@@ -134,7 +139,7 @@ class Dialer:
     def _try(self) -> None:
         """Connect, and stay until the connection is lost."""
         self.tries += 1
-        transport = self._network.dial(self._host, self._port, timeout=CONNECT_TIMEOUT)
+        transport = self._network.dial(self._host, self._port, timeout=self._connect_timeout)
         self._lost.clear()
         try:
             channel = self._make_channel(transport, on_ready=self._on_channel_ready, on_lost=self._on_channel_lost)
@@ -147,11 +152,10 @@ class Dialer:
         self._trying = None
         refusal = channel.greeting.refusal
         if refusal is not None:
-            if not self._alarmed:
+            hopeful = self._on_refused is not None and self._on_refused(refusal)
+            if not hopeful and not self._alarmed:
+                self._alarmed = True
                 log.error("%s refuses this server: %s", self.address, refusal)
-            self._alarmed = True
-            if self._on_refused is not None:
-                self._on_refused(refusal)
         elif channel.peer is None:
             self._on_failure(ConnectionError(f"no hello: {channel.reason}"))
 

@@ -51,6 +51,7 @@ class Inbound:
         "_window",
         "dropped",
         "heard",
+        "refused",
         "requests",
     )
 
@@ -81,6 +82,8 @@ class Inbound:
         """When the last byte came."""
         self.requests = 0
         """Requests for the dispatcher, those that were not let start included."""
+        self.refused = 0
+        """Requests that were not let start, because too much ran already or this side's answers are not read."""
         self.dropped = 0
         """Notifications that were not run, because too much ran already, or their deadline had passed."""
 
@@ -241,6 +244,7 @@ class Inbound:
             error = Overloaded("the answers to this channel are not being read")
         else:
             return True
+        self.refused += 1
         self._channel.respond_error(identifier, error, started=False)
         return False
 

@@ -153,6 +153,7 @@ class RpcChannel:
             "overloaded_total": calls.overloaded,
             "stray_answers_total": calls.pending.strays,
             "requests_total": inbound.requests,
+            "requests_refused_total": inbound.refused,
             "notifications_dropped_total": inbound.dropped,
             "internal_errors_total": self._internal_errors,
         }

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from firefly_core.channel.deadlines import Deadlines
-from firefly_core.channel.tls import TlsTransport
+from firefly_core.channel.tls import HANDSHAKE_TIMEOUT, TlsTransport
 from firefly_core.channel.transport import Listener, Network, Transport
 
 __all__ = ["TlsNetwork", "client_context", "server_context"]
+
+
+File = str | Path
 
 
 def _bounded(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -18,8 +22,10 @@ def _bounded(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def server_context(certificate: str, key: str, *, clients: str | None = None) -> ssl.SSLContext:
+def server_context(certificate: File, key: File | None = None, *, clients: File | None = None) -> ssl.SSLContext:
     """Give a server's context from PEM files; with `clients` each client must have a certificate of that authority.
+
+    Without `key` it stands in the certificate's file.
 
     Raises OSError (ssl.SSLError too) for files that cannot be read or do not fit.
     """
@@ -31,7 +37,7 @@ def server_context(certificate: str, key: str, *, clients: str | None = None) ->
     return context
 
 
-def client_context(authority: str, *, certificate: str | None = None, key: str | None = None) -> ssl.SSLContext:
+def client_context(authority: File, *, certificate: File | None = None, key: File | None = None) -> ssl.SSLContext:
     """Give a dialer's context: it takes servers with a certificate of `authority` for the name that it dials.
 
     Raises OSError (ssl.SSLError too) for files that cannot be read or do not fit.
@@ -44,7 +50,10 @@ def client_context(authority: str, *, certificate: str | None = None, key: str |
 
 
 class TlsNetwork:
-    """A Network whose connections are encrypted; `server` and `client` are the contexts of the two ends."""
+    """A Network whose connections are encrypted; `server` and `client` are the contexts of the two ends.
+
+    A handshake that has not ended after `timeout` seconds ends its connection.
+    """
 
     def __init__(
         self,
@@ -53,8 +62,10 @@ class TlsNetwork:
         *,
         server: ssl.SSLContext | None = None,
         client: ssl.SSLContext | None = None,
+        timeout: float = HANDSHAKE_TIMEOUT,
     ) -> None:
         self._below = below
+        self._timeout = timeout
         self._deadlines = deadlines
         self._server = server
         self._client = client
@@ -64,7 +75,7 @@ class TlsNetwork:
         if self._client is None:
             raise ValueError("this network has no context to dial with")
         below = self._below.dial(host, port, timeout=timeout)
-        return TlsTransport(below, self._client, self._deadlines, server_name=host)
+        return TlsTransport(below, self._client, self._deadlines, server_name=host, timeout=self._timeout)
 
     def listen(
         self, host: str, port: int, on_accept: Callable[[Transport], None], *, descriptor: int | None = None
@@ -75,6 +86,6 @@ class TlsNetwork:
             raise ValueError("this network has no context to listen with")
 
         def accept(transport: Transport) -> None:
-            on_accept(TlsTransport(transport, context, self._deadlines))
+            on_accept(TlsTransport(transport, context, self._deadlines, timeout=self._timeout))
 
         return self._below.listen(host, port, accept, descriptor=descriptor)

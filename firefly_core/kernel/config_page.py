@@ -19,6 +19,7 @@ from firefly_core.kernel.listen import Listeners
 from firefly_core.kernel.nesting import inner_rule
 from firefly_core.kernel.plugins import Plugins, load_plugins
 from firefly_core.kernel.sections import FireflyConfig, ServerConfig
+from firefly_core.kernel.table import Table
 from firefly_core.kernel.toml_file import value_text
 
 __all__ = ["page", "plugins_of"]
@@ -60,6 +61,7 @@ def page(plugins: Plugins) -> str:
     parts = [
         OPENING,
         *_section("`[firefly]`", FireflyConfig),
+        *_tables("firefly", FireflyConfig),
         *_section("`[servers.NAME]`", ServerConfig),
     ]
     for name, service in plugins.services.items():
@@ -108,6 +110,14 @@ def _table(cls: type) -> Iterator[str]:
     yield ""
 
 
+def _tables(path: str, cls: type) -> Iterator[str]:
+    """Give the tables inside of a table."""
+    for entry in keys(cls).values():
+        rule = inner_rule(entry.rule)
+        if isinstance(rule, Table):
+            yield from _section(f"`[{path}.{entry.name}]`", rule.cls, _sentence(rule.cls))
+
+
 def _listeners(cls: type) -> Iterator[str]:
     """Give the keys that a service takes for each of its listeners."""
     for entry in keys(cls).values():
@@ -120,6 +130,8 @@ def _listeners(cls: type) -> Iterator[str]:
 def _default(entry: Key) -> str:
     if entry.required:
         return "required"
+    if isinstance(inner_rule(entry.rule), Table):
+        return ""
     return "" if entry.default is None else f"`{value_text(plain(entry.default))}`"
 
 

@@ -12,6 +12,7 @@ from firefly_core.kernel.listen import Listen, Listeners
 from firefly_core.kernel.nesting import inner_rule
 from firefly_core.kernel.secrets import mask
 from firefly_core.kernel.sections import FireflyConfig, ServerConfig
+from firefly_core.kernel.table import Table
 
 __all__ = ["effective", "plain"]
 
@@ -33,9 +34,12 @@ def effective(cluster: Cluster) -> dict[str, Any]:
 
 def _filled(table: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
     """Give the table in the order of its keys' declaration, with the defaults of those that are absent."""
-    filled = {}
+    filled: dict[str, Any] = {}
     for name, entry in known.items():
-        if name in table:
+        rule = inner_rule(entry.rule)
+        if isinstance(rule, Table):
+            filled[name] = _filled(table.get(name, {}), keys(rule.cls))
+        elif name in table:
             filled[name] = table[name]
         elif not entry.required and entry.default is not None:
             filled[name] = plain(entry.default)

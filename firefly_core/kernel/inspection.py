@@ -98,6 +98,8 @@ class Inspection:
             "runners": kernel.runners.statistics(),
             "deadlines": kernel.deadlines.statistics(),
             "timers": kernel.timers.statistics(),
+            "links": kernel.links.statistics(),
+            "relay": kernel.mesh.relay.statistics(),
             "groups": {"undelivered_total": kernel.groups.undelivered},
             "hub": kernel.hub_watch.statistics(),
             "process": _process_figures(kernel.clock.time() - self._began),

@@ -78,7 +78,9 @@ class Kernel:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.random = random if random is not None else random_module.SystemRandom()
         self.boot_id = self.random.getrandbits(64)
-        self.secret = secret if secret is not None else secrets.token_bytes(32)
+        old = cluster.firefly.old_secret
+        self.secrets = [secret or secrets.token_bytes(32), *([old.encode()] if old is not None else [])]
+        """What peers prove that they know: the first one, or while secrets are being changed another."""
         self.descriptors = dict(descriptors or {})
         self.log = logging.getLogger(f"firefly.{self.name}")
         self.runners = Runners()

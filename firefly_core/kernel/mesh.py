@@ -24,6 +24,7 @@ from firefly_core.errors import (
 )
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.peer import Peer, RemoteOffer
+from firefly_core.kernel.relay import HOP, Relay
 from firefly_core.kernel.remotes import plain, run_remote
 from firefly_core.wire.hello import PeerIdentity
 
@@ -36,11 +37,7 @@ __all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method", "rendezvous"]
 
 ROOT_ROLE = "root"
 NODE_ROLE = "node"
-CALL_TIMEOUT = 10.0
-HOP = 0.005
-"""Seconds that a nested call leaves its caller to answer."""
 ATTEMPTS = 3
-MARGIN = 1e-3
 
 Method = Callable[..., Any]
 """A service's method: `(peer, *params)`; it runs on a runner and may block."""
@@ -68,6 +65,8 @@ class Mesh:
         """Called as `(peer, connected)` after a channel was made or lost, and after an announcement."""
         self.roles: set[str] = set()
         """What this server is to others; services add theirs before the mesh starts."""
+        self.relay = Relay()
+        """Passes on what is meant for others."""
         self.expected: set[str] = set()
         """Processes that have not announced since this server started, though firefly.toml says they will."""
         self._open = False
@@ -172,7 +171,8 @@ class Mesh:
             if channel.peer is None and not handler.open:
                 raise NotAuthorized(f"{method} is not open to clients")
             return self._serve(handler, params, meta)
-        return self._relay(channel, method, params, meta or {})
+        peer = self._beyond(channel, method, meta or {})
+        return self.relay.pass_on(channel, peer, method, params, meta or {}, request_id)
 
     def _run_method(
         self,
@@ -203,8 +203,8 @@ class Mesh:
         deadline = None if remaining is None else self._kernel.clock.monotonic() + remaining / 1000
         return run_remote(self._kernel, handler, params, deadline=deadline, trace=meta.get("trace"))
 
-    def _relay(self, channel: RpcChannel, method: str, params: Sequence[Any], meta: dict[str, Any]) -> Any:
-        """Pass a call on to a connected provider: once, never twice."""
+    def _beyond(self, channel: RpcChannel, method: str, meta: dict[str, Any]) -> Peer:
+        """Choose the connected provider that a call is passed on to: once, never twice."""
         providers = [] if meta.get("relayed") else self._providers(method, meta.get("to"))
         if channel.peer is None:
             closed = [peer for peer in providers if not peer.remotes[method].open]
@@ -212,11 +212,7 @@ class Mesh:
                 raise NotAuthorized(f"{method} is not open to clients")
         if not providers:
             raise NoSuchMethod(method)
-        remaining = meta.get("deadline", CALL_TIMEOUT * 1000) / 1000 - HOP
-        peer = _choose(method, providers, meta.get("key"))
-        return peer.call(
-            method, *params, timeout=max(MARGIN, remaining), meta={"relayed": True, "trace": meta.get("trace")}
-        )
+        return _choose(method, providers, meta.get("key"))
 
     # ----------------------------------------------------------------------------------------------- calling
 
@@ -261,7 +257,7 @@ class Mesh:
         """Call a remote without waiting for its end; see `Context.notify`."""
         own = self._kernel.handlers.remotes.get(name)
         if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
-            self._kernel.runners.run(self._call_here, own, plain(list(arguments)), CALL_TIMEOUT, None)
+            self._kernel.runners.run(self._call_here, own, plain(list(arguments)), self._default, None)
             return True
         try:
             peer, offer = self._provider(name, to, key, set())
@@ -282,9 +278,14 @@ class Mesh:
                     raise
                 raise DeadlineExceeded(f"{handler.name} took longer than {wait:.3f} s") from None
 
+    @property
+    def _default(self) -> float:
+        """The seconds that a call may take where nobody says so."""
+        return self._kernel.links.limits.timeout
+
     def _timeout(self, asked: float | None, offered: float | None, context: Context | None) -> float:
         """Give the seconds a call may take: never past the deadline of the handler that makes it."""
-        wait = asked if asked is not None else offered if offered is not None else CALL_TIMEOUT
+        wait = asked if asked is not None else offered if offered is not None else self._default
         remaining = context.remaining() if context is not None else None
         if remaining is not None:
             wait = min(wait, remaining - HOP)

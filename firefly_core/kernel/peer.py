@@ -10,6 +10,7 @@ import attrs
 from firefly_core.errors import CallError, Disconnected
 
 if TYPE_CHECKING:
+    from firefly_core.channel.calls import CallHandle
     from firefly_core.channel.rpc import RpcChannel
 
 __all__ = ["CommandOffer", "Peer", "RemoteOffer"]
@@ -89,11 +90,11 @@ class Peer:
         *,
         timeout: float,
         meta: dict[str, Any] | None = None,
-    ) -> None:
+    ) -> CallHandle:
         """Call without waiting: `callback(error, result)` runs in the hub. Raises CallError if nothing was sent."""
         if self.channel is None:
             raise Disconnected(f"{self.name} is not connected", sent=False)
-        self.channel.call_later(method, params, callback, timeout=timeout, meta=meta)
+        return self.channel.call_later(method, params, callback, timeout=timeout, meta=meta)
 
     def notify(self, method: str, *params: Any, meta: dict[str, Any] | None = None) -> bool:
         """Send without waiting. False: it was not sent."""

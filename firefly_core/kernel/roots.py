@@ -7,11 +7,15 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from firefly_core.kernel.cluster import Cluster
+from firefly_core.kernel.credentials import Credentials
 
 __all__ = ["ROOT", "RootAddress", "root_address", "root_addresses", "root_problems"]
 
 ROOT = "root"
-"""The service that other servers connect to; whichever plugin offers it has a key `listen`."""
+"""The service that other servers connect to; whichever plugin offers it has a key `listen`.
+
+Where that takes `tls://`, the own keys of its listeners are Credentials.
+"""
 
 
 @attrs.frozen
@@ -21,13 +25,16 @@ class RootAddress:
     process: str
     host: str
     port: int
+    credentials: Credentials | None = None
+    """What the two ends show each other, where they speak TLS."""
 
 
 def root_address(cluster: Cluster, server: str, replica: int) -> RootAddress:
     """Give where a process listens; the first listener of its root counts."""
     declared = cluster.server(server)
-    host, port = declared.services[ROOT].listen[0].address(replica, spread=True)
-    return RootAddress(f"{server}-{replica}", host, port)
+    listen = declared.services[ROOT].listen[0]
+    host, port = listen.address(replica, spread=True)
+    return RootAddress(f"{server}-{replica}", host, port, listen.own if listen.url.scheme == "tls" else None)
 
 
 def root_addresses(cluster: Cluster, server: str) -> list[RootAddress]:

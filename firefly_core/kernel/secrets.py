@@ -12,8 +12,10 @@ import attrs
 from firefly_core.kernel.config import Misfit, fields_of, secret
 from firefly_core.kernel.document import Document
 from firefly_core.kernel.listen import Listen
+from firefly_core.kernel.nesting import inner_rule
 from firefly_core.kernel.problems import Path, Problems, spell
 from firefly_core.kernel.sections import FireflyConfig
+from firefly_core.kernel.table import Table
 from firefly_core.kernel.url import Url
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def secret_of_file(firefly: FireflyConfig, problems: Problems) -> FireflyConfig:
     """Take `secret` from `secret_file`, where one is named; notes in `problems` why it cannot be had."""
     file = firefly.secret_file
     if file is None:
+        if firefly.old_secret is not None and firefly.secret is None:
+            problems.add(("firefly", "old_secret"), "a secret beside it, which is the new one", got="only the old one")
         return firefly
     at: Path = ("firefly", "secret_file")
     if firefly.secret is not None:
@@ -55,6 +59,8 @@ def _walk(made: Any, at: Path) -> Iterator[tuple[Path, Any, bool]]:
     for entry, value in fields_of(made):
         path = (*at, entry.name)
         yield path, value, entry.secret
+        if isinstance(inner_rule(entry.rule), Table):
+            yield from _walk(value, path)
         items = value if isinstance(value, tuple) else ()
         for index, item in enumerate(items):
             if isinstance(item, Listen):

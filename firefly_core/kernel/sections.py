@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from firefly_core.kernel.channel_config import ChannelConfig
 from firefly_core.kernel.config import (
     Misfit,
     Rate,
@@ -27,6 +28,7 @@ from firefly_core.kernel.config import (
     server,
     text,
 )
+from firefly_core.kernel.table import table_of
 
 __all__ = ["MAX_REPLICAS", "FireflyConfig", "ServerConfig"]
 
@@ -61,6 +63,11 @@ class FireflyConfig:
         "seconds for which one handler may hold up a whole process before a log line names it; 0: never",
         default=0.1,
     )
+    old_secret: str | None = key(
+        optional(secret()),
+        "a second secret that peers may prove instead, while `secret` is being changed on one server after the other",
+        default=None,
+    )
     secret: str | None = key(
         optional(secret()),
         "what peers prove to each other that they know; by default firefly-run makes one at each start",
@@ -75,6 +82,7 @@ class FireflyConfig:
         "so many failures of a process in so long, and firefly-run starts it no more; off: never",
         default="5/min",
     )
+    channel: ChannelConfig = key(table_of(ChannelConfig), "the bounds of channels between servers", default={})
 
 
 class _Replicas(Rule):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firefly_core.kernel.config import Listen, boolean, config, integer, key, listeners
+from firefly_core.kernel.credentials import Credentials
 
 __all__ = ["RootConfig"]
 
@@ -12,7 +13,8 @@ class RootConfig:
     """Where other servers connect."""
 
     listen: tuple[Listen, ...] = key(
-        listeners("tcp", spread=True), "where nodes connect; replica i of the server listens on port + i - 1"
+        listeners("tcp", "tls", own=Credentials, spread=True),
+        "where nodes connect, at the first if there are several; replica i of the server listens on port + i - 1",
     )
     open: bool = key(
         boolean(), "loopback only: whether programs without the secret may call @remote(open=True)", default=False

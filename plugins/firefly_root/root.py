@@ -38,6 +38,8 @@ class Root(Service):
     def check(cls, server: str, config: RootConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:  # noqa: ARG003
         """Refuse what would let strangers in."""
         for listen in config.listen:
+            for name, problem in listen.own.problems(listen.url):
+                yield "listen", f"{name}: {problem}"
             if _is_loopback(listen.url.host):
                 continue
             if config.open:
@@ -53,11 +55,11 @@ class Root(Service):
     def start(self) -> None:
         for listen in self.config.listen:
             host, port = listen.address(self.kernel.replica, spread=True)
-            listener = self.kernel.network.listen(
-                host, port, self._on_accept, descriptor=self.kernel.descriptors.get(str(listen.url))
-            )
+            network = self.kernel.links.serving(listen)
+            descriptor = self.kernel.descriptors.get(str(listen.url))
+            listener = network.listen(host, port, self._on_accept, descriptor=descriptor)
             self._listeners.append(listener)
-            self.kernel.log.info("nodes connect at tcp://%s", listener.address)
+            self.kernel.log.info("nodes connect at %s://%s", listen.url.scheme, listener.address)
 
     def stop(self) -> None:
         for listener in self._listeners:

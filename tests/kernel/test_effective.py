@@ -22,6 +22,23 @@ def test_every_key_has_its_value_or_its_default(game):
             "slow_hub": 0.1,
             "var": "var",
             "give_up": "5/min",
+            "channel": {
+                "frame": 1048576,
+                "outbox_frames": 4096,
+                "outbox_bytes": 8388608,
+                "send_timeout": 5.0,
+                "pending": 16384,
+                "inflight": 256,
+                "cancels": 512,
+                "cancel_window": 10.0,
+                "timeout": 10.0,
+                "hello_timeout": 5.0,
+                "ping_after": 5.0,
+                "dead_after": 10.0,
+                "stranger_idle": 60.0,
+                "connect_timeout": 3.0,
+                "longest_delay": 5.0,
+            },
         },
         "servers": {
             "gate": {
