@@ -206,7 +206,7 @@ class HttpHandler(WSGIHandler):
 
     def log_request(self) -> None:
         # Without the query: whoever puts a secret there by mistake must not find it in a log.
-        line = ascii((self.requestline or "").strip().partition("?")[0])[1:301]
+        line = ascii((self.requestline or "").strip().partition("?")[0])[1:-1][:300]
         self.server.count("requests")
         self.server.logger.debug("%s %s %s", self.client_address[0], line, self.code)
 

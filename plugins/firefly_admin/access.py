@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firefly_core.channel.clock import Clock
 
-__all__ = ["TOKEN_FILE", "Access", "Denied", "keep_token"]
+__all__ = ["TOKEN_FILE", "Access", "Denied", "keep_token", "kept_token"]
 
 TOKEN_FILE = "admin.token"  # noqa: S105  a file's name
 LEAST = 32
@@ -76,7 +76,7 @@ def keep_token(folder: Path) -> tuple[str, Path]:
     A file that others may read, or that holds no good token, is replaced. Raises OSError.
     """
     path = folder / TOKEN_FILE
-    kept = _kept(path)
+    kept = kept_token(path)
     if kept is not None:
         return kept, path
     token = secrets.token_urlsafe(LEAST)
@@ -91,7 +91,8 @@ def keep_token(folder: Path) -> tuple[str, Path]:
     return token, path
 
 
-def _kept(path: Path) -> str | None:
+def kept_token(path: Path) -> str | None:
+    """Give the token in a file; None: it has none, or others than its owner may read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

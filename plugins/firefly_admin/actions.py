@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ ACTIONS: dict[str, type[Order]] = {
 }
 """Every action with what its body has to be."""
 TEXT = 1000
+NUMBER = re.compile("[0-9]{1,20}")
 SUPERVISED = 120.0
 """Seconds that the supervisor may take for its answer: a reload is answered when it is done."""
 
@@ -160,6 +162,8 @@ class Actions:
     def _kick(self, order: Kick) -> dict[str, Any]:
         if (order.session is None) == (order.uid is None):
             raise Refuse("bad_request", "either a session or a uid")
+        if order.session is not None and not NUMBER.fullmatch(order.session):
+            raise Refuse("bad_request", "a session's id is a number")
         answers = self._survey.ask_all("kick", order.session, order.uid, order.reason[:TEXT])
         ended = sum(answers.values())
         if not ended:

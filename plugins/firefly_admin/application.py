@@ -69,6 +69,7 @@ def make_application(
     """
     application = Flask("firefly_admin", static_folder=None, template_folder=None)
     application.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    application.url_map.merge_slashes = False
 
     @application.before_request
     def guard() -> Any:

@@ -25,9 +25,13 @@ def read_body(data: bytes, kind: type[T]) -> T:
     except RecursionError as error:
         raise PayloadError("that is not JSON: too deep") from error
     try:
-        return msgspec.convert(value, kind)
+        made = msgspec.convert(value, kind)
+        msgspec.json.encode(made)
     except msgspec.ValidationError as error:
         raise PayloadError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise PayloadError("that is not JSON: half of a character") from error
+    return made
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Survey:
             return (self.ask(name, verb, *parameters),)
         except NoSuchMethod:
             return None
-        except CallError as error:
+        except FireflyError as error:
             self._kernel.log.warning("no %s from %s: %s", verb, name, error)
             return None
 

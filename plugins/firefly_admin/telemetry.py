@@ -56,12 +56,7 @@ class Telemetry:
 
     def meter(self, handler: Handler, function: Callable[..., Any]) -> Callable[..., Any]:
         """Give a handler's function with the counting around it; a middleware."""
-        key = (handler.kind, handler.name)
-        meter = self._meters.get(key)
-        if meter is None:
-            meter = self._meters[key] = Meter(*key, handler.id)
-            meter.off = key in self._off
-        return meter.around(handler, function)
+        return self._meter_of(handler).around(handler, function)
 
     def close(self) -> None:
         """Let go of the log."""
@@ -72,13 +67,14 @@ class Telemetry:
     def report(self) -> dict[str, Any]:
         """Give everything that the admin looks at regularly, in one answer."""
         inspection = self._kernel.inspection
-        present = {(handler.kind, handler.name) for handler in self._kernel.handlers}
+        # Those that have not run yet are told too.
+        present = {self._meter_of(handler) for handler in self._kernel.handlers}
         return {
             "about": inspection.about(),
             "peers": inspection.peers(),
             "statistics": inspection.statistics(),
             # A reload that was refused, or has removed a handler, leaves meters of nothing.
-            "meters": [meter.look() for key, meter in self._meters.items() if meter.runs or key in present],
+            "meters": [meter.look() for meter in self._meters.values() if meter.runs or meter in present],
             "off": sorted(self._off),
             "log": dict(self.tail.counts),
         }
@@ -101,6 +97,14 @@ class Telemetry:
             "remotes": [_described(handler) for handler in table.remotes.values()],
             "pushes": [{"id": push.id, "name": push.name, "policy": push.policy} for push in table.pushes.values()],
         }
+
+    def _meter_of(self, handler: Handler) -> Meter:
+        key = (handler.kind, handler.name)
+        meter = self._meters.get(key)
+        if meter is None:
+            meter = self._meters[key] = Meter(*key, handler.id)
+            meter.off = key in self._off
+        return meter
 
 
 def telemetry_of(kernel: Kernel) -> Telemetry:

@@ -11,6 +11,8 @@ __all__ = ["View"]
 
 Report = Mapping[str, Any]
 COMMAND = "command"
+NOTHING: Report = {"runs": 0, "buckets": [], "errors": {}}
+"""What a handler had counted before it was first told of."""
 
 
 class View:
@@ -118,9 +120,8 @@ def _per_second(newer: float, older: float, seconds: float) -> float:
 
 def _moved(meter: Mapping[str, Any], before: Mapping[str, Any] | None, seconds: float) -> dict[str, Any]:
     """Give a meter with what changed since the look before."""
-    # Without a look before there is nothing to compare with: what it counted since it started is no rate.
-    older = before or meter
-    window = difference(meter["buckets"], older["buckets"])
+    older = before or NOTHING
+    window = difference(meter["buckets"], older["buckets"]) if seconds else []
     errors, errors_before = sum(meter["errors"].values()), sum(older["errors"].values())
     return {
         **meter,

@@ -21,7 +21,8 @@ function useClient() {
     try { message = JSON.parse(event.data); } catch { note({ kind: "odd", text: "a message that is not JSON" }); return; }
     const sent = message.id === undefined ? null : waiting.current.get(message.id);
     waiting.current.delete(message.id);
-    if (message.error) note({ kind: "error", name: sent?.name ?? "", body: message.error, took: sent && (performance.now() - sent.at) / 1000 });
+    if (message.cmd === "goodbye" && !sent) note({ kind: "note", text: `the gate says goodbye: ${message.body?.reason ?? message.body ?? ""}` });
+    else if (message.error) note({ kind: "error", name: sent?.name ?? "", body: message.error, took: sent && (performance.now() - sent.at) / 1000 });
     else if (sent) note({ kind: "answer", name: sent.name, body: message.body, took: (performance.now() - sent.at) / 1000 });
     else note({ kind: "push", name: String(message.cmd ?? message.type ?? "push"), body: message.body });
   };
