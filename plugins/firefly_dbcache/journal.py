@@ -240,6 +240,8 @@ class Journal:
             return
         self.state = State.DEAD
         self._log.error("journal_dead folder=%s error=%s", self.folder.path, error.strerror)
+        if self.descriptor >= 0:
+            self._parts.append(self._current)
         self._dead += [*self.retired, self.descriptor]  # closed later: a sync may be using them in its thread
         self.retired, self.descriptor = [], -1
         self.on_dead(error)
@@ -283,7 +285,7 @@ class Journal:
 
     def begin_checkpoint(self) -> Checkpoint:
         """Begin a checkpoint as of now: later records go to a segment behind it. Raises OSError."""
-        before = [*self._parts, self._current]
+        before = [*self._parts, self._current] if self.descriptor >= 0 else list(self._parts)
         self._number += 1
         number = self._number
         self._begin()

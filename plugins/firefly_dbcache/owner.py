@@ -243,8 +243,9 @@ class Owner:
             return True
         self._running = False
         self.writer.refusing = "stopping"
-        while self.writer.undecided:
-            self.writer.undecided[0].done.wait()
+        end = self.clock.monotonic() + timeout
+        while self.writer.undecided and self.clock.monotonic() < end:
+            self.writer.undecided[0].done.wait(0.1)
         done = self.flusher.stop(0.0 if self.fatal is not None else timeout)
         self.upkeep.stop()
         self.sync.stop()

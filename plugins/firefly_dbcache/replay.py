@@ -122,6 +122,8 @@ class Replay:
                 reason = f"{damage.reason}, and segment {later.number} goes on with record {later.first}"
                 self._damaged(segment, damage.offset, reason)
                 return
+        if segment.size == damage.offset:  # a file that was just made, and nothing in it yet
+            return
         self.torn.append(Torn(segment.path, damage.offset, segment.size - damage.offset, damage.reason))
 
     def _damaged(self, segment: Segment, offset: int, reason: str) -> None:

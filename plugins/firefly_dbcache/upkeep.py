@@ -25,6 +25,7 @@ INTERVAL = 0.5
 PURGE_INTERVAL = 3600.0
 ROWS = 200
 """Rows in one record of a checkpoint."""
+Stored = tuple[Table, Key, int, Row | None]
 TOO_OLD = "the database has not taken changes for too long"
 
 
@@ -129,9 +130,9 @@ class Upkeep:
         """Rewrite what the database lacks; says whether it stands. A dead journal takes records again afterwards."""
         try:
             checkpoint = self._journal.begin_checkpoint()
-            bodies = list(self._bodies())
+            rows = self._rows()
             self._at("checkpoint_begun")
-            size = self._worker.do(checkpoint.write_blocking, self._disk, bodies)
+            size = self._worker.do(checkpoint.write_blocking, self._disk, self._bodies(rows))
         except OSError as error:
             self._log.error("checkpoint_failed folder=%s error=%s", self._journal.folder.path, error.strerror)
             return False
@@ -140,13 +141,17 @@ class Upkeep:
         self.checkpoints += 1
         return True
 
-    def _bodies(self) -> Iterator[bytes]:
-        """Give the bodies of a checkpoint: every journaled change, and those whose fate the disk has yet to tell."""
-        rows: list[tuple[Table, Key, int, Row | None]] = [
+    def _rows(self) -> list[Stored]:
+        """Give every journaled change, and those whose fate the disk has yet to tell, as they are now."""
+        rows: list[Stored] = [
             (change.table, change.key, change.ver, change.row) for change in self._overlay.changes() if change.journaled
         ]
         for commit in self._writer.undecided:
             rows += [(write.table, write.key, write.ver, write.row) for write in commit.writes]
+        return rows
+
+    def _bodies(self, rows: list[Stored]) -> Iterator[bytes]:
+        """Give the bodies of a checkpoint's records."""
         for start in range(0, len(rows), ROWS):
             yield encode_rows(self._numbers, rows[start : start + ROWS])
 

@@ -226,6 +226,17 @@ while True:
         assert db.get(Hero, 1).gold - acknowledged in (0, 1)
 
 
+def test_an_owner_that_did_not_start_can_be_stopped(tmp_path):
+    (tmp_path / "game.db").mkdir()
+    owner = lab.make_owner(tmp_path, start_timeout=0.1)
+    with pytest.raises(StorageUnavailable):
+        owner.start()
+    assert owner.stop()
+    assert owner.stop()
+    never = lab.make_owner(tmp_path)
+    assert never.stop()
+
+
 def test_a_conflict_is_counted_and_add_makes_none(db):
     hero = db.create(Hero, name="Ada")
     db.add(Hero, 1, gold=1)

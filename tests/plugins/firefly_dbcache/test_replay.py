@@ -398,6 +398,7 @@ def test_an_error_of_the_disk_ends_the_segment_and_a_checkpoint_begins_anew(tmp_
         db.owner.upkeep.hurry()
         lab.wait_until(lambda: db.owner.journal.state.name == "OPEN")
         db.add(Hero, 3, gold=100)
+        assert db.owner.journal.bytes == sum(path.stat().st_size for path in segments(tmp_path))
 
     crashed(tmp_path, work, parts={"disk": disk})
     with lab.running(tmp_path) as db:
