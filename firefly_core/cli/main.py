@@ -17,8 +17,12 @@ OWN = {
     "check": "Check firefly.toml, its plugins and handlers; start nothing.",
     "commands": "List the commands, pushes and remotes of every server.",
     "config": "Print or change the effective configuration.",
+    "drain": "Let a process or server finish what it has, and end it.",
     "init": "Make a new game in a new folder.",
     "plugins": "List the plugins, in the order in which they are called.",
+    "reload": "Make handlers anew while the servers run.",
+    "restart": "End a process or server and start it anew.",
+    "stop": "End a process, a server, or everything.",
 }
 HIDDEN = ("plan",)
 PLUGINS_TITLE = "Commands of plugins"

@@ -25,7 +25,7 @@ from firefly_core.kernel.cut import Raised, cut
 from firefly_core.kernel.document import Document, open_document
 from firefly_core.kernel.environment import misspelt
 from firefly_core.kernel.handler_check import modules_of
-from firefly_core.kernel.misfit import nearest
+from firefly_core.kernel.misfit import Misfit, nearest
 from firefly_core.kernel.plugins import Plugins, gather
 from firefly_core.kernel.ports import check_ports
 from firefly_core.kernel.problems import Problems, describe
@@ -34,7 +34,7 @@ from firefly_core.kernel.secrets import clear_secrets, secret_of_file
 from firefly_core.kernel.sections import FireflyConfig
 from firefly_core.kernel.server import Server, read_servers
 
-__all__ = ["Cluster", "Draft", "Server", "draft", "load", "plugin_names"]
+__all__ = ["Cluster", "Draft", "Server", "draft", "load", "plugin_names", "var_folder"]
 
 SECTIONS = ("firefly", "servers")
 
@@ -173,6 +173,17 @@ def plugin_names(path: Path, environ: Mapping[str, str], overrides: Sequence[str
         return names
     problems.add(("firefly", "plugins"), "a list of the names of plugins", got=describe(names))
     raise ConfigurationError(problems.texts())
+
+
+def var_folder(path: Path, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Path:
+    """Give the folder `firefly.var` and check nothing else; the default where the file cannot be read."""
+    rule, default = keys(FireflyConfig)["var"].rule, keys(FireflyConfig)["var"].default
+    try:
+        document = open_document(path, environ, overrides, _rules(), Problems(str(path)))
+        folder = rule.parse(document.values["firefly"]["var"])
+    except (ConfigurationError, Misfit, KeyError, TypeError):
+        folder = rule.parse(default)
+    return Path(rule.settle(folder, Site(path.absolute().parent)))
 
 
 def _rules() -> dict[str, Rule]:

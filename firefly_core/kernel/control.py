@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -46,6 +46,8 @@ class Control:
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._waiting: dict[int, AsyncResult[dict[str, Any]]] = {}
         self._asked = 0
+        self.on_order: Callable[[dict[str, Any]], None] = lambda _order: None
+        """Called with what the supervisor wants of this server later on; must not block."""
         self.ended = Event()
         """Set when the supervisor is gone."""
 
@@ -67,12 +69,12 @@ class Control:
         """Read answers from now on, in a greenlet of its own that ends with the pipe."""
         self._greenlet = gevent.spawn(self._run)
 
-    def say(self, what: str) -> None:
-        """Tell the supervisor something of `ready` and `draining`; nothing happens when it is gone."""
-        self._send({"say": what})
+    def say(self, what: str, **values: Any) -> None:
+        """Tell the supervisor something of `ready`, `draining`, `cut` and `reloaded`; without one nothing happens."""
+        self._send({"say": what, **values})
 
     def ask(self, what: str, *, timeout: float = 5.0, **values: Any) -> Any:
-        """Ask the supervisor and wait for the answer: `status`, `reload`, or `restart` with `name=`.
+        """Ask the supervisor and wait for the answer; `kernel/supervisor/control_pipe.py` has the questions.
 
         Raises RemoteError with the supervisor's reason, Unavailable when it is gone or does not answer in time, and
         Overloaded with 64 questions open.
@@ -122,6 +124,9 @@ class Control:
         try:
             while (line := self._read_line()) is not None:
                 message = json.loads(line)
+                if "do" in message:
+                    self.on_order(message)
+                    continue
                 waiting = self._waiting.get(message.get("answer"))
                 if waiting is not None:
                     waiting.set(message)

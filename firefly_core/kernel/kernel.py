@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Kernel"]
 
+DRAIN_LOOK = 0.02
+"""Seconds between two looks whether everything is done."""
+
 
 class Kernel:
     """One server process (or one of several in a test's process).
@@ -169,13 +172,22 @@ class Kernel:
     def drain(self, timeout: float | None = None) -> bool:
         """Take nothing new and finish what was accepted, within `timeout` seconds; False: the deadline cut it."""
         self.serving = False
-        self.mesh.announce(draining=True)
         limit = self.cluster.firefly.drain_timeout if timeout is None else timeout
         with gevent.Timeout(limit, False):  # type: ignore[arg-type]  # the stubs do not know of False
-            for service in reversed(self._started):
-                service.drain()
+            self.mesh.withdraw()
+            for phase in (Phase.DOOR, Phase.MESH):
+                self._drain_phase(phase)
+            # What peers still wait for may write rows: storage finishes last.
+            while self.mesh.unfinished:
+                gevent.sleep(DRAIN_LOOK)
+            self._drain_phase(Phase.STORAGE)
             return True
         return False
+
+    def unfinished(self) -> dict[str, int]:
+        """Give how much of what was accepted is not done, by where it came from."""
+        found = {service.name: service.unfinished() for service in self._started}
+        return {"calls": self.mesh.unfinished, **found}
 
     def stop(self) -> None:
         """Stop everything that started, backwards; a service that fails to stop is logged and the next one goes on."""
@@ -223,6 +235,10 @@ class Kernel:
                 # Before it starts: a service that fails half-way must still be stopped.
                 self._started.append(service)
                 service.start()
+
+    def _drain_phase(self, phase: Phase) -> None:
+        for service in reversed([s for s in self._started if s.phase is phase]):
+            service.drain()
 
     def _stop_phase(self, phase: Phase) -> None:
         for service in reversed([s for s in self._started if s.phase is phase]):

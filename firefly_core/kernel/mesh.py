@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ __all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method", "rendezvous"]
 
 ROOT_ROLE = "root"
 NODE_ROLE = "node"
+HEARD = 1.0
+"""Seconds that a peer is given to answer that it has heard of a drain."""
 ATTEMPTS = 3
 
 Method = Callable[..., Any]
@@ -127,6 +130,22 @@ class Mesh:
         self._full = self._full if full is None else full
         for peer in list(self.peers.values()):
             peer.notify("firefly.announce", self._offer())
+
+    def withdraw(self) -> None:
+        """Tell every peer that nothing new is taken, and wait until those that answer have heard it.
+
+        What a peer sends before it has heard of it is read before its answer: afterwards nothing new is on its way.
+        """
+        self._open = self._draining = True
+        offer = self._offer()
+        peers = [peer for peer in self.peers.values() if peer.connected]
+        told = [gevent.spawn(_tell, peer, offer) for peer in peers]
+        gevent.joinall(told)
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests of peers are not answered yet."""
+        return sum(len(peer.channel.running.by_id) for peer in self.peers.values() if peer.channel is not None)
 
     def _offer(self) -> dict[str, Any]:
         table = self._kernel.handlers
@@ -324,6 +343,11 @@ class Mesh:
             for peer in self.peers.values()
             if name in peer.remotes and peer.connected and to in (None, peer.name, peer.server)
         ]
+
+
+def _tell(peer: Peer, offer: dict[str, Any]) -> None:
+    with contextlib.suppress(CallError):
+        peer.call("firefly.announce", offer, timeout=HEARD)
 
 
 def _choose(name: str, peers: Iterable[Peer], key: object) -> Peer:

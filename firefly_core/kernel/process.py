@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from firefly_core.kernel.control import Begin, Control, inherit
 from firefly_core.kernel.foreground import begin_alone
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.log_lines import start_logging
+from firefly_core.kernel.reload_report import ReloadReport
 
 __all__ = ["Process", "run"]
 
@@ -56,6 +57,7 @@ class Process:
             # Not gevent's own: a handler of Python's runs although the hub is busy, so the third signal always works.
             signal.signal(number, self._signalled)
         if self._control is not None:
+            self._control.on_order = self._ordered
             self._control.start()
             gevent.spawn(self._watch_supervisor, self._control)
         self._kernel.gave_up.rawlink(lambda _: self._wanted.set())
@@ -63,7 +65,7 @@ class Process:
             # Not before: what is imported while it starts holds up nobody.
             self._kernel.hub_watch.start()
             if self._control is not None:
-                self._control.say("ready")
+                self._control.say("ready", code=self._kernel.code.version.plain())
             self._kernel.log.info("ready")
             self._wanted.wait()
             self._finish()
@@ -75,9 +77,33 @@ class Process:
                 self._control.say("draining")
             self._kernel.log.info("draining")
             self._either(self._kernel.drain, self._at_once)
+            self._tell_cut(self._kernel.unfinished())
         self._kernel.log.info("stopping")
         self._kernel.stop()
         self._kernel.hub_watch.stop()
+
+    def _tell_cut(self, unfinished: Mapping[str, int]) -> None:
+        """Say what was accepted and is dropped now."""
+        dropped = sum(unfinished.values())
+        if dropped:
+            shown = ", ".join(f"{count} {what}" for what, count in unfinished.items() if count)
+            self._kernel.log.error("the time to finish is over: %s dropped", shown)
+            if self._control is not None:
+                self._control.say("cut", dropped=dropped)
+
+    def _ordered(self, order: Mapping[str, Any]) -> None:
+        if order["do"] == "reload":
+            gevent.spawn(self._reload, order)
+
+    def _reload(self, order: Mapping[str, Any]) -> None:
+        code = self._kernel.code
+        try:
+            report = code.reload(dry_run=order["dry_run"], force=order["force"])
+        except Exception as error:
+            self._kernel.log.exception("a reload failed")
+            report = ReloadReport(problems=(f"{self._kernel.name}: a fault of the reload's own: {error!r}",))
+        assert self._control is not None
+        self._control.say("reloaded", number=order["number"], report=report.plain(), code=code.version.plain())
 
     @staticmethod
     def _either(function: Callable[[], Any], cut: Event) -> bool:

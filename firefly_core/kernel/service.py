@@ -53,6 +53,10 @@ class Service(abc.ABC):
     def stop(self) -> None:
         """End and release everything; must not raise. A service that was never started can be stopped."""
 
+    def unfinished(self) -> int:
+        """Give how much of what was accepted is not done yet; what is left at the end of the drain is dropped."""
+        return 0
+
     def statistics(self) -> Mapping[str, float]:
         """Give the current figures, by metric name without prefix; counters end in `_total`."""
         return {}

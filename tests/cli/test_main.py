@@ -16,7 +16,10 @@ import pytest
 def processes_of(pid: int) -> dict[str, psutil.Process]:
     found = {}
     for child in psutil.Process(pid).children():
-        words = child.cmdline()
+        try:
+            words = child.cmdline()
+        except psutil.ZombieProcess:
+            continue
         if "--only" in words:
             found[words[words.index("--only") + 1]] = child
     return found

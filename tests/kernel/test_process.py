@@ -36,7 +36,24 @@ class HubWatch:
         pass
     stop = start
 
+class Report:
+    def plain(self):
+        return {"problems": [], "taken": True}
+
+class Code:
+    class version:
+        @staticmethod
+        def plain():
+            return {"hash": "abc"}
+    def reload(self, **how):
+        say(f"reload {how}")
+        if options.get("breaks"):
+            raise OSError("no room")
+        return Report()
+
 class Kernel:
+    name = "world-1"
+    code = Code()
     log = logging.getLogger("firefly.test")
     hub_watch = HubWatch()
     supervisor = None
@@ -57,6 +74,8 @@ class Kernel:
         say("drain")
         gevent.sleep(options.get("drain", 0))
         say("drained")
+    def unfinished(self):
+        return {"calls": options.get("left", 0), "gate": 0}
     def stop(self):
         say("stop")
         gevent.sleep(options.get("stop", 0))
@@ -176,10 +195,39 @@ def test_the_supervisor_is_told_what_happens(server):
     running.pipe.sendall(b'{"do": "begin", "epoch": 7, "secret": null, "source": "", "listeners": {}}\n')
     running.expect("7", "start")
     lines = running.pipe.makefile("rb")
-    assert json.loads(lines.readline()) == {"say": "ready"}
+    assert json.loads(lines.readline()) == {"say": "ready", "code": {"hash": "abc"}}
     running.send(signal.SIGTERM)
     assert json.loads(lines.readline()) == {"say": "draining"}
     assert running.end() == (0, ["drain", "drained", "stop", "status 0"])
+
+
+def test_what_is_dropped_when_the_time_to_finish_is_over_is_counted_and_told(server):
+    running = server(control=True, drain=600, left=3)
+    running.pipe.sendall(b'{"do": "begin", "epoch": 7, "secret": null, "source": "", "listeners": {}}\n')
+    running.expect("7", "start")
+    lines = running.pipe.makefile("rb")
+    lines.readline()
+    running.send(signal.SIGTERM)
+    running.expect("drain")
+    running.send(signal.SIGTERM)
+    assert [json.loads(lines.readline()) for _ in range(2)] == [{"say": "draining"}, {"say": "cut", "dropped": 3}]
+    assert running.end() == (0, ["stop", "status 0"])
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_reload_is_done_when_the_supervisor_says_so_and_reported_whatever_happens(server, breaks):
+    running = server(control=True, breaks=breaks)
+    running.pipe.sendall(b'{"do": "begin", "epoch": 7, "secret": null, "source": "", "listeners": {}}\n')
+    running.expect("7", "start")
+    lines = running.pipe.makefile("rb")
+    lines.readline()
+    running.pipe.sendall(b'{"do": "reload", "number": 5, "dry_run": true, "force": false}\n')
+    running.expect("reload {'dry_run': True, 'force': False}")
+    told = json.loads(lines.readline())
+    assert (told["say"], told["number"], told["code"]) == ("reloaded", 5, {"hash": "abc"})
+    assert bool(told["report"]["problems"]) is breaks
+    running.send(signal.SIGTERM)
+    assert running.end()[0] == 0
 
 
 @pytest.mark.parametrize("options", [{"stop": 600}, {"spins": True}])

@@ -88,6 +88,10 @@ class Child:
         self.starts = 0
         self.ending: Ending | None = None
         """How it ended last."""
+        self.code: dict[str, Any] | None = None
+        """The version of the code that it runs, as it said."""
+        self.dropped = 0
+        """Commands and calls that it had accepted and dropped when its time to drain was over, ever."""
         self._plan = plan
         self._gear = equipment
         self._on_change = on_change
@@ -96,6 +100,8 @@ class Child:
         self._control: ControlPipe | None = None
         self._output: list[LogPipe] = []
         self._timers: list[Timer] = []
+        self._reloads: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._number = 0
         self._since = equipment.loop.now()
         self._clock_since = time.time()
 
@@ -116,6 +122,8 @@ class Child:
             "starts": self.starts,
             "failures": self._backoff.failures,
             "ending": None if self.ending is None else str(self.ending),
+            "code": self.code,
+            "dropped": self.dropped,
             "lost_lines": self._gear.log.lost.get(self.name, 0),
         }
 
@@ -128,6 +136,15 @@ class Child:
         """Answer the question `number` of the process, if it still runs."""
         if self._control is not None:
             self._control.send({"answer": number, **values})
+
+    def reload(self, on_report: Callable[[dict[str, Any]], None], *, dry_run: bool, force: bool) -> None:
+        """Have the process make its code anew; `on_report` is called once, whatever becomes of the process."""
+        if self._control is None or not self._control.open:
+            on_report(self._gone())
+            return
+        self._number += 1
+        self._reloads[self._number] = on_report
+        self._control.send({"do": "reload", "number": self._number, "dry_run": dry_run, "force": force})
 
     def start(self) -> None:
         """Start a process now, unless one runs."""
@@ -202,9 +219,19 @@ class Child:
             return self._gear.epochs.last(self.name)
 
     def _heard(self, message: dict[str, Any]) -> None:
+        if isinstance(code := message.get("code"), dict):
+            self.code = code
         if message.get("say") == "ready" and self.state is State.STARTING:
             self._cancel_timers()
             self._change(State.READY)
+        elif message.get("say") == "reloaded":
+            report, number = message.get("report"), message.get("number")
+            waiting = self._reloads.pop(number, None) if isinstance(number, int) else None
+            if waiting is not None:
+                waiting({"problems": [], **report} if isinstance(report, dict) else self._gone())
+        elif message.get("say") == "cut" and isinstance(dropped := message.get("dropped"), int):
+            self.dropped += dropped
+            self._gear.log.say("warning", f"{self.name} has dropped what it could not finish", dropped=dropped)
         elif "ask" in message:
             self._on_ask(self, message)
 
@@ -219,10 +246,19 @@ class Child:
         if self._control is not None:
             self._control.close()
             self._control = None
+        for waiting in self._take_reloads():
+            waiting(self._gone())
         if was is State.STOPPING:
             self._change(State.STOPPED)
         else:
             self._failed(ending)
+
+    def _gone(self) -> dict[str, Any]:
+        return {"problems": [f"{self.name} has ended"], "taken": False}
+
+    def _take_reloads(self) -> list[Callable[[dict[str, Any]], None]]:
+        waiting, self._reloads = list(self._reloads.values()), {}
+        return waiting
 
     def _failed(self, ending: Ending | None) -> None:
         loop = self._gear.loop

@@ -49,6 +49,7 @@ def _server(found: Server, cluster: Cluster) -> ServerPlan:
         fingerprint=_fingerprint(found.name, needs, cluster),
         replicas=found.replicas,
         critical=found.critical,
+        code=bool(found.handlers),
         door=any(services[name].phase == Phase.DOOR for name in found.services),
         needs=needs,
         held=tuple(address for address, held in places if held),

@@ -13,7 +13,7 @@ A server says, whenever it is so:
 
 A server asks by this pipe, and a program (`firefly-run reload`) by the socket `firefly.sock` in the folder `var`, which
 only the same user may open. Both are answered with the same number, by a result or by an error:
-    {"ask": 1, "what": "status"}                         {"answer": 1, "result": {"supervisor": {...}, "processes": [...]}}
+    {"ask": 1, "what": "status"}                         {"answer": 1, "result": {"supervisor": {...}, "processes": []}}
     {"ask": 2, "what": "restart", "name": "moon-1"}      {"answer": 2, "error": "there is no process or server moon-1"}
 `name` is a process (`world-1`) or a server (`world`: all its processes, one after another). What can be asked:
     status                              how everything is
@@ -21,7 +21,7 @@ only the same user may open. Both are answered with the same number, by a result
                                         Answered when it is done: {"taken": false, "problems": ["..."],
                                         "processes": {"world-1": report}}. What has problems anywhere changes nothing
     restart name                        let it finish, end it, start it, also one that was given up or stopped
-    drain name [timeout]                route around it, let it finish what it has, end it; it stays away
+    drain name [seconds]                route around it, let it finish what it has, end it; it stays away
     stop [name] [now]                   the same; without a name everything, and `firefly-run` ends. `now`: at once
 `restart`, `drain` and `stop` are answered {"accepted": true} at once, or with "wait": true when it is done.
 

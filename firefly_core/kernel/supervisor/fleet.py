@@ -41,9 +41,29 @@ class Fleet:
         """Give a process by its name."""
         return self._children.get(name) if isinstance(name, str) else None
 
+    def find(self, name: str) -> list[Child]:
+        """Give the process of that name, or all of the server of that name; empty: there is neither."""
+        child = self._children.get(name)
+        return [child] if child is not None else [child for child in self if child.server.name == name]
+
+    def unchanged(self, plan: Plan) -> list[Child]:
+        """Give the processes that run on when that plan is taken."""
+        before = {server.name: server.fingerprint for server in self.plan.servers}
+        names = {
+            name
+            for server in plan.servers
+            if server.fingerprint == before.get(server.name)
+            for name in server.process_names()
+        }
+        return [child for child in self if child.name in names]
+
     def all_ready(self) -> bool:
         """Whether everything that the plan names can be used."""
         return all(child.state is State.READY for child in self)
+
+    def all_settled(self) -> bool:
+        """Whether every process is ready, or rests until somebody says otherwise."""
+        return all(child.state is State.READY or child.state in OVER for child in self)
 
     def all_over(self) -> bool:
         """Whether nothing runs and nothing will start again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from firefly_core.errors import ConfigurationError
 
-__all__ = ["ConfigurationLock"]
+__all__ = ["ConfigurationLock", "wait_free"]
 
 
 class ConfigurationLock:
@@ -54,3 +54,15 @@ class ConfigurationLock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def wait_free(path: Path) -> None:
+    """Wait until nobody holds the lock at `path`; one that was never taken is free."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)

@@ -32,6 +32,8 @@ class ServerPlan:
     """Differs when anything in the file differs that processes of this server have to be started anew for."""
     replicas: int = 1
     critical: bool = False
+    code: bool = False
+    """Whether it runs handlers, which can be made anew."""
     door: bool = False
     """Whether clients come in here."""
     needs: tuple[str, ...] = ()

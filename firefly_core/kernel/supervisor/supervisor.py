@@ -4,7 +4,7 @@
 2. the lock is taken, and every address of the plan is tried: one that is taken stops all before anything was started
 3. all processes are started at once; each says when it is ready (child.py)
 4. what ends is started again, until it has failed too often (backoff.py)
-5. SIGHUP makes a new plan: what differs is stopped and started, one process after another (fleet.py, reload.py)
+5. SIGHUP, and what programs and servers ask for (desk.py): new code, a new file, a restart, a drain (works.py)
 6. SIGTERM or SIGINT stops all in waves (shutdown.py); a second one hurries
 """
 
@@ -24,17 +24,21 @@ from firefly_core.errors import ConfigurationError, ExitStatus
 from firefly_core.kernel.supervisor import listeners
 from firefly_core.kernel.supervisor.backoff import Restarts
 from firefly_core.kernel.supervisor.child import Child, Equipment, State
+from firefly_core.kernel.supervisor.control_socket import ControlSocket, socket_path
+from firefly_core.kernel.supervisor.desk import Desk
 from firefly_core.kernel.supervisor.epochs import Epochs
 from firefly_core.kernel.supervisor.fleet import Fleet
 from firefly_core.kernel.supervisor.groups import Groups
 from firefly_core.kernel.supervisor.lock import ConfigurationLock
 from firefly_core.kernel.supervisor.log import Log
 from firefly_core.kernel.supervisor.loop import Loop
+from firefly_core.kernel.supervisor.notifier import Notifier
+from firefly_core.kernel.supervisor.overhaul import Wish
 from firefly_core.kernel.supervisor.plan import Plan
 from firefly_core.kernel.supervisor.planner import Planner
 from firefly_core.kernel.supervisor.reaper import Reaper
-from firefly_core.kernel.supervisor.reload import Reload, Stage
 from firefly_core.kernel.supervisor.shutdown import Patience, Shutdown
+from firefly_core.kernel.supervisor.works import Works
 
 __all__ = ["Commands", "Supervisor"]
 
@@ -74,10 +78,14 @@ class Supervisor:
         self._groups = Groups(self._loop, self._reaper)
         self._listeners = listeners.Listeners()
         self._lock: ConfigurationLock | None = None
-        self._fleet: Fleet | None = None
+        self.fleet: Fleet | None = None
+        """The processes, as soon as there is a plan."""
+        self._desk = Desk(self)
+        self._socket: ControlSocket | None = None
+        self._notifier = Notifier(os.environ)
         self._shutdown: Shutdown | None = None
-        self._reload: Reload | None = None
-        self._planning = False
+        self.works: Works | None = None
+        """What is done to the processes, as soon as there are some."""
         self._settled = False
         self._status = ExitStatus.STOPPED
         self._began = time.time()
@@ -99,6 +107,8 @@ class Supervisor:
         try:
             loop.run()
         finally:
+            if self._socket is not None:
+                self._socket.close()
             self._groups.close()
             self._listeners.close()
             if self._lock is not None:
@@ -110,11 +120,9 @@ class Supervisor:
 
     def _ask_for_plan(self, then: Callable[[Plan | None, list[str]], None]) -> None:
         def done(plan: Plan | None, problems: list[str]) -> None:
-            self._planning = False
             if self._shutdown is None:
                 then(plan, problems)
 
-        self._planning = True
         Planner(self._loop, self._reaper, self._commands.plan, done)
 
     def _begin(self, plan: Plan | None, problems: list[str]) -> None:
@@ -138,12 +146,22 @@ class Supervisor:
             secret=None if plan.secret else secrets.token_bytes(32),
             slow=self._slow,
         )
-        self._fleet = Fleet(equipment, plan, self._changed, self._asked)
+        self.fleet = Fleet(equipment, plan, self._changed, self._desk.asked)
+        self.works = Works(self._loop, self._log, self.fleet, lambda: self.patience, self._ask_for_plan)
+        self._open_socket(plan)
         for warning in plan.warnings:
             self._log.say("warning", warning)
         self._log.say("info", f"{plan.name} starts", processes=len(plan.process_names()), pid=os.getpid())
-        for child in self._fleet:
+        for child in self.fleet:
             child.start()
+
+    def _open_socket(self, plan: Plan) -> None:
+        path = socket_path(Path(plan.var), Path(plan.path))
+        try:
+            self._socket = ControlSocket(self._loop, path, self._desk.asked)
+        except OSError as error:
+            # Everything runs without it; only firefly-run reload and the like do not.
+            self._log.say("warning", f"{path}: no commands can be given here: {error}")
 
     # ------------------------------------------------------------------------------------------------------- watching
 
@@ -159,36 +177,39 @@ class Supervisor:
             self._log.say("info", f"{child.name} has stopped: {child.ending or 'it did not run'}")
         if self._shutdown is not None:
             self._shutdown.proceed()
-        elif self._reload is not None:
-            self._reload.proceed()
+        elif self.works is not None:
+            self.works.proceed()
+        if self._shutdown is None and self.fleet is not None and self.fleet.all_settled():
+            self._notifier.say("READY=1")
 
     def _became_ready(self, child: Child) -> None:
         self._log.say("info", f"{child.name} is ready", pid=child.pid, epoch=child.epoch)
-        assert self._fleet is not None
-        if self._fleet.all_ready() and self._shutdown is None:
+        assert self.fleet is not None
+        if self.fleet.all_ready() and self._shutdown is None:
             self._log.say("info", "all servers ready")
-            for page in () if self._settled else self._fleet.plan.pages:
+            for page in () if self._settled else self.fleet.plan.pages:
                 self._log.say("info", f"open {page}")
             self._settled = True
 
     def _gave_up(self, child: Child) -> None:
         self._listeners.close(child.name)
         self._log.say("error", f"{child.name} gave up: {child.ending or 'it cannot be started'}")
-        if self._shutdown is not None or self._fleet is None:
+        if self._shutdown is not None or self.fleet is None:
             return
         refused = child.ending is not None and child.ending.status == ExitStatus.CONFIGURATION
         if refused and not self._settled:
             self.stop(ExitStatus.CONFIGURATION)
-        elif child.server.critical or self._fleet.all_over():
+        elif child.server.critical or self.fleet.all_over():
             self.stop(ExitStatus.GAVE_UP)
 
     def _let_go(self, child: Child) -> None:
         """Close what is held for a process that will not start again: clients are refused instead of waiting."""
-        if self._reload is None or not self._reload.restarts(child):
+        if self.works is None or not self.works.restarts(child):
             self._listeners.close(child.name)
 
     def _tick(self) -> None:
         self._log.tell_lost()
+        self._notifier.beat()
         self._loop.later(TICK, self._tick)
 
     def _mishap(self, error: Exception) -> None:
@@ -198,47 +219,32 @@ class Supervisor:
 
     # ------------------------------------------------------------------------------------------------------ reloading
 
+    @property
+    def busy(self) -> str:
+        """What is under way and lets nothing else begin; empty: nothing."""
+        if self._shutdown is not None:
+            return "a stop"
+        return self.works.under_way if self.works is not None else "the start"
+
     def _hangup(self) -> None:
         if self._terminal and not os.isatty(STDERR):
             self._stop_signal()  # the terminal was closed, nobody is there any more
+        elif self.busy:
+            self._log.say("warning", f"not reloaded: {self.busy} is under way")
         else:
-            self.reload()
+            self.overhaul(Wish(), lambda _result: None)
 
-    def reload(self) -> None:
-        """Read the file again and take over what it says; a file with problems changes nothing."""
-        if self._fleet is None or self._shutdown is not None:
-            return
-        if self._planning or self._reload is not None:
-            self._log.say("warning", "a reload is under way, this one is not done")
-            return
-        self._log.say("info", "the configuration is read again")
-        self._ask_for_plan(self._replan)
-
-    def _replan(self, plan: Plan | None, problems: list[str]) -> None:
-        fleet = self._fleet
-        assert fleet is not None
-        if plan is not None:
-            problems = fleet.obstacles(plan)
-        if plan is None or problems:
-            for problem in problems:
-                self._log.say("error", problem)
-            self._log.say("error", "the new configuration is refused, the old one stays in force")
-            return
-        self._log.json = plan.json_log
-        for warning in plan.warnings:
-            self._log.say("warning", warning)
+    def overhaul(self, wish: Wish, on_done: Callable[[dict[str, Any]], None]) -> None:
+        """Make new what is wished for; `on_done` gets what came of it. Only while nothing is under way."""
+        assert self.works is not None
         self._settled = True
-        self._work_through(fleet.adopt(plan), "the new configuration is in force")
+        self._notifier.reloading()
 
-    def _work_through(self, stages: list[Stage], report: str) -> None:
-        assert self._fleet is not None
+        def done(result: dict[str, Any]) -> None:
+            self._notifier.say("READY=1")
+            on_done(result)
 
-        def done() -> None:
-            self._reload = None
-            self._log.say("info", report)
-
-        self._reload = Reload(stages, self._patience_of(self._fleet.plan), done)
-        self._reload.proceed()
+        self.works.overhaul(wish, done)
 
     # ------------------------------------------------------------------------------------------------------- stopping
 
@@ -246,6 +252,11 @@ class Supervisor:
         if self._shutdown is None:
             self.stop(ExitStatus.STOPPED)
         else:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Let everything end at once that is about to stop."""
+        if self._shutdown is not None:
             self._log.say("warning", "everything stops at once")
             self._shutdown.hurry()
 
@@ -254,23 +265,29 @@ class Supervisor:
         if self._shutdown is not None:
             return
         self._status = status
-        if self._fleet is None:
+        self._notifier.say("STOPPING=1")
+        if self.fleet is None:
             self._loop.stop()
             return
         self._log.say("info", "stopping")
-        patience = self._patience_of(self._fleet.plan)
-        self._shutdown = Shutdown(self._loop, self._fleet.stop_waves(), patience, self._loop.stop)
+        self._shutdown = Shutdown(self._loop, self.fleet.stop_waves(), self.patience, self._loop.stop)
         self._shutdown.proceed()
 
-    def _patience_of(self, plan: Plan) -> Patience:
-        return self._patience or Patience(drain=plan.drain_timeout)
+    @property
+    def patience(self) -> Patience:
+        """How long processes may take to stop."""
+        return self._patience or Patience(drain=self.fleet.plan.drain_timeout if self.fleet is not None else 0.0)
+
+    def say(self, event: str) -> None:
+        """Write a line into the log."""
+        self._log.say("info", event)
 
     def status(self) -> dict[str, Any]:
         """Give the present state of everything, as plain values."""
-        fleet = self._fleet
+        fleet = self.fleet
         if self._shutdown is not None:
             state = "stopping"
-        elif self._reload is not None or self._planning:
+        elif self.busy and fleet is not None:
             state = "reloading"
         else:
             state = "ready" if fleet is not None and fleet.all_ready() else "degraded"
@@ -278,22 +295,3 @@ class Supervisor:
         if fleet is not None:
             about |= {"name": fleet.plan.name, "path": fleet.plan.path}
         return {"supervisor": about, "processes": [child.status() for child in fleet or ()]}
-
-    def _asked(self, child: Child, question: dict[str, Any]) -> None:
-        number, what = question.get("ask"), question.get("what")
-        assert self._fleet is not None
-        target = self._fleet.get(question.get("name"))
-        if what == "status":
-            child.answer(number, result=self.status())
-        elif what == "reload":
-            self.reload()
-            child.answer(number, result=True)
-        elif what != "restart":
-            child.answer(number, error=f"unknown question {what!r}")
-        elif target is None:
-            child.answer(number, error=f"there is no process {question.get('name')!r}")
-        elif self._planning or self._reload is not None or self._shutdown is not None:
-            child.answer(number, error="busy with a reload or a stop")
-        else:
-            child.answer(number, result=True)
-            self._work_through([Stage(stop=[target], start=[target])], f"{target.name} was started anew")

@@ -440,11 +440,12 @@ def test_a_server_can_ask_for_a_restart_of_another_and_is_told_when_there_is_non
     house.declare({"gate": {}, "world": {}})
     house.behave({"world-1": {"asks": [*questions, {"ask": 3, "what": "restart", "name": "gate-1"}]}})
     house.start()
-    house.wait_log("gate-1 was started anew")
+    house.wait_log("gate-1: started anew")
     errors = [event["answer"] for event in house.events("answer")]
-    assert errors[0] == {"answer": 1, "error": "there is no process 'gate-9'"}
-    assert errors[1] == {"answer": 2, "error": "unknown question 'dance'"}
-    assert errors[2] == {"answer": 3, "result": True}
+    assert errors[0] == {"answer": 1, "error": "there is no process or server gate-9"}
+    known = "status, reload, restart, drain, stop"
+    assert errors[1] == {"answer": 2, "error": f"unknown question 'dance'; known are {known}"}
+    assert errors[2] == {"answer": 3, "result": {"accepted": True}}
     assert house.events("begin", "gate-1")[-1]["epoch"] == 2
     assert len(house.events("begin", "world-1")) == 1
 
