@@ -101,7 +101,7 @@ client.onState((state, reason, error) => {
     if (document.body.dataset.screen === "login") $("problem").textContent = "The meadow is out of sight, trying again …";
   } else if (state === "open" && lostAt !== null) {
     const after = `Back after ${((performance.now() - lostAt) / 1000).toFixed(1)} s`;
-    toast(anew ? `${after}, as a newcomer` : `${after}, as if nothing had happened`);
+    toast(anew ? `${after}, as a newcomer` : `${after}, as if nothing had happened`, 4000);
     lostAt = null;
   } else if (state === "ended" && reason !== "closed") {
     leave(error ? error.message : (FAREWELLS[reason] ?? `You were sent away: ${reason}.`));

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,79 @@ def test_who_comes_in_again_elsewhere_takes_over_and_the_first_page_stays_out(ho
     say(browser, "second", "it is me")
     browser.see("second", chat_has("Ann: it is me"))
     assert browser.do("Ann", "evaluate", "meadow.client.state") == "ended"
+
+
+def test_a_page_whose_line_is_cut_goes_on_as_if_nothing_had_happened(house, browser) -> None:
+    house.start()
+    walk_in(browser, house, "Ann")
+    walk_in(browser, house, "Bob")
+    born = browser.do("Ann", "evaluate", "meadow.game.me.born")
+    browser.do(
+        "Ann", "evaluate", "meadow.states = []; void meadow.client.onState((state) => meadow.states.push(state))"
+    )
+    browser.do("Ann", "click", "#cut")
+    say(browser, "Bob", "are you still here?")
+    browser.see("Ann", "meadow.states.join() === 'waiting,connecting,open'")
+    browser.see("Ann", chat_has("Bob: are you still here?"))
+    browser.see("Ann", "/Back after 0.. s, as if nothing/.test(document.getElementById('toast').textContent)")
+    say(browser, "Ann", "of course")
+    browser.see("Bob", chat_has("Ann: of course"))
+    assert browser.do("Ann", "evaluate", "meadow.game.me.born") == born, "it has not come in anew"
+    assert browser.do("Bob", "evaluate", "meadow.game.players.has('ann')") is True
+    assert browser.problems() == []
+
+
+def test_two_meadows_do_not_hear_each_other(house, browser) -> None:
+    house.start()
+    walk_in(browser, house, "Ann")
+    walk_in(browser, house, "Bob")
+    browser.do("Bob", "click", "[data-meadow=grove]")
+    browser.see("Bob", "meadow.game.meadow === 'grove' && meadow.game.me && meadow.game.players.size === 1")
+    browser.see("Ann", "!meadow.game.players.has('bob')")
+    browser.see("Bob", "document.querySelector('[aria-current=true]').dataset.meadow === 'grove'")
+    say(browser, "Ann", "only the meadow hears this")
+    say(browser, "Bob", "only the grove hears this")
+    browser.see("Ann", chat_has("Ann: only the meadow"))
+    browser.see("Bob", chat_has("Bob: only the grove"))
+    before = players(browser, "Bob")["bob"]
+    browser.do("Bob", "keyboard.down", "d")
+    browser.see("Bob", f"meadow.game.me.toX > {before[0]} + 40 || {before[0]} > 1500")
+    browser.do("Bob", "keyboard.up", "d")
+    assert browser.do("Ann", "evaluate", chat_has("grove")) is False
+    assert browser.do("Bob", "evaluate", chat_has("only the meadow")) is False
+    browser.do("Bob", "click", "[data-meadow=meadow]")
+    browser.see("Bob", chat_has("Ann: only the meadow"))
+    browser.see("Ann", "meadow.game.players.has('bob')")
+    assert browser.problems() == []
+
+
+def test_who_was_in_the_grove_when_the_world_died_is_there_again(house, browser) -> None:
+    house.start()
+    walk_in(browser, house, "Ann")
+    browser.do("Ann", "click", "[data-meadow=grove]")
+    browser.see("Ann", "meadow.game.meadow === 'grove'")
+    season = browser.do("Ann", "evaluate", "meadow.game.season")
+    house.kill("world-1")
+    browser.see("Ann", f"meadow.game.season !== {season} && meadow.game.me", timeout=15)
+    assert browser.do("Ann", "evaluate", "meadow.game.meadow") == "grove"
+
+
+def test_who_is_kicked_is_told_why_and_can_walk_in_again(house, browser) -> None:
+    house.start()
+    walk_in(browser, house, "Ann")
+    token = (house.folder / "var" / "admin.token").read_text().strip()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{house.admin}/api/kick",
+        json.dumps({"uid": "ann", "reason": "it is late"}).encode(),
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "X-Firefly-Admin": "1"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer) == {"kicked": 1}
+    browser.see("Ann", "document.getElementById('problem').textContent === 'You were sent away: it is late.'")
+    browser.see("Ann", "meadow.client.state === 'ended' && document.body.dataset.screen === 'login'")
+    browser.do("Ann", "press", "#who", "Enter")
+    browser.see("Ann", "meadow.client.state === 'open' && document.body.dataset.screen === 'play'")
+    assert browser.problems() == []
 
 
 def test_a_name_that_is_refused_is_told_beside_the_field(house, browser) -> None:
