@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-import attrs
 import gevent
 from gevent import get_hub
 
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import CommandTimeout, NoSuchMethod, RemoteError, client_error
+from firefly_core.errors import CommandTimeout, NoSuchMethod, Refuse, RemoteError, client_error
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.context import Context, HandlerContext
 from firefly_core.kernel.groups import GATE_ROLE
@@ -19,6 +17,7 @@ from firefly_core.kernel.handlers import HandlerTable
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.roots import has_nodes
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid
 from firefly_core.wire.protocol import Request
@@ -28,33 +27,25 @@ from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
 from firefly_gate.connection import Connection
+from firefly_gate.counts import Counts
 from firefly_gate.crowd import Crowd
 from firefly_gate.door import Door, listen_problems
+from firefly_gate.farewells import Farewells
 from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
 from firefly_gate.resume import Resumption
 from firefly_gate.session import GateSession
 
-__all__ = ["Counts", "Gate"]
+__all__ = ["Gate"]
 
+ENVELOPE = 1024
+"""Bytes that a channel's frame holds beside a client's message."""
 TOO_LARGE = "too_large"
 """What a node's channel says of an answer that no frame can hold: the game's fault, not the client's."""
 SWEEPS = 15
 """The heartbeat looks at one fifteenth of the sessions at a time."""
 TOO_FAST = 15.0
 """Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
-
-
-@attrs.define
-class Counts:
-    """What the gate counts, as plain ints."""
-
-    accepted: int = 0
-    refused: int = 0
-    dropped: int = 0
-    throttled: int = 0
-    errors: Counter[str] = attrs.Factory(Counter)
-    closed: Counter[str] = attrs.Factory(Counter)
 
 
 class Gate(Service):
@@ -80,7 +71,7 @@ class Gate(Service):
         self.authentication = Authentication(self)
         self._number = _gate_number(kernel)
         self._next = 0
-        self._leaving: dict[int, str] = {}
+        self._farewells = Farewells()
         self._unflushed: list[GateSession] = []
         self._heartbeat: gevent.Greenlet[[], None] | None = None
         self._closing = False
@@ -88,11 +79,14 @@ class Gate(Service):
         kernel.groups.outlet = self.crowd
 
     @classmethod
-    def check(cls, server: str, config: GateConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:  # noqa: ARG003
-        """Find certificates that are missing or cannot be used."""
+    def check(cls, server: str, config: GateConfig, cluster: Cluster) -> Iterable[tuple[str, str]]:
+        """Find certificates that are missing or cannot be used, and messages that no channel takes to a node."""
         for listen in config.listen:
             for problem in listen_problems(listen):
                 yield "listen", problem
+        frame = cluster.firefly.channel.frame
+        if config.max_frame + ENVELOPE > frame and has_nodes(cluster, server):
+            yield "max_frame", f"{config.max_frame} bytes do not fit a frame of [firefly.channel], which has {frame}"
 
     # ---------------------------------------------------------------------------------------------- service
 
@@ -122,19 +116,16 @@ class Gate(Service):
         for session in list(self.crowd.sessions.values()):
             session.kick("server_stopping")
         # One turn of the loop: the farewells of sessions that are idle, their `@on_disconnect` included.
-        gevent.sleep(0.01 if self._leaving else 0)
+        gevent.sleep(0.01 if self._farewells else 0)
 
     def statistics(self) -> Mapping[str, float]:
         return {
             "sessions": len(self.crowd.sessions),
             "players": len(self.crowd.players),
             "groups": len(self.crowd.groups),
-            "accepted_total": self.counts.accepted,
-            "refused_total": self.counts.refused,
             "login_failures_total": self.authentication.failures,
-            "throttled_total": self.counts.throttled,
-            "pushes_dropped_total": self.counts.dropped,
-            "errors_total": self.counts.errors.total(),
+            "turned_away_total": sum(door.turned_away for door in self.doors),
+            **self.counts.figures(),
             "resumed_total": self.resumption.resumed,
             "adopted_total": self.resumption.adopted,
             "resume_refused_total": self.resumption.refused,
@@ -183,27 +174,31 @@ class Gate(Service):
 
     def left(self, session: GateSession, reason: str) -> None:
         """Note that a connection has ended; called where it ended."""
-        self.counts.closed[reason] += 1
+        self.counts.closed.add(reason)
         self.admission.leave(session.address)
         self.resumption.forget(session)
         if session.uid is not None:
             self.logins.leave(session, session.uid)
         self.crowd.leave(session)
-        self._leaving[session.id] = reason
+        self._farewells.begin(session, reason)
 
     def farewell(self, session: GateSession) -> None:
         """Say goodbye to a session whose last command is done: here and at the nodes, once."""
-        reason = self._leaving.pop(session.id, None)
+        reason = self._farewells.take(session)
         if reason is None:
             return
         self.nodes.closed(session, reason)
-        self.kernel.run_on("disconnect", lambda handler: HandlerContext(self.kernel, handler, session))
-        self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
+        try:
+            self.kernel.run_on("disconnect", lambda handler: HandlerContext(self.kernel, handler, session))
+            self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
+        finally:
+            self._farewells.done(session)
 
     def bind(self, session: GateSession, uid: Uid, *, replace: bool = False) -> None:
         """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.
 
-        With `replace` it is kicked whatever the configuration says.
+        With `replace` it is kicked whatever the configuration says. Returns when its last command and its goodbye are
+        over, so that one player's commands never run side by side.
 
         Raises ValueError for another uid or a bad one, Unavailable, Refuse.
         """
@@ -222,7 +217,19 @@ class Gate(Service):
         session.bound(uid)
         if older is not None and older is not session:
             older.kick("logged_in_elsewhere")
+        leaving = self._farewells.older(uid, session)
+        if leaving is not None:
+            self._wait_farewell(leaving, session)
         self.kernel.run_on("login", lambda handler: HandlerContext(self.kernel, handler, session))
+
+    def _wait_farewell(self, older: GateSession, session: GateSession) -> None:
+        try:
+            self._farewells.wait(older)
+            if session.closed:
+                raise Refuse("logged_in_elsewhere", "this player has logged in elsewhere meanwhile")
+        except BaseException:
+            self.unbind(session)
+            raise
 
     def unbind(self, session: GateSession) -> None:
         """Log a player out."""
@@ -255,7 +262,7 @@ class Gate(Service):
             log.error("command %r failed, trace=%s", request.command, trace, exc_info=error)
         elif isinstance(error, CommandTimeout) and context is not None:
             context.log.warning("command %r was not done in time", request.command)
-        self.counts.errors[told[0]] += 1
+        self.counts.errors.add(told[0])
         return told
 
     def flush_later(self, session: GateSession) -> None:

@@ -31,7 +31,6 @@ class NodeLink:
         """Sessions that stick to each process."""
         self._policies = gate.config.routes
         self._actions: dict[str, Callable[..., None]] = {
-            "bind": gate.bind,
             "unbind": gate.unbind,
             "join": gate.join,
             "leave": gate.leave,
@@ -46,6 +45,7 @@ class NodeLink:
         mesh.methods["firefly.push"] = self._on_push
         mesh.session_verbs["members"] = self._on_members
         mesh.session_verbs["data"] = self._on_data
+        mesh.session_verbs["bind"] = self._on_bind
         for verb in self._actions:
             mesh.session_verbs[verb] = partial(self._on_action, verb)
 
@@ -134,6 +134,17 @@ class NodeLink:
         session = self._gate.crowd.sessions.get(sid)
         if session is not None:
             session.set_data(values, peer.name)
+
+    def _on_bind(self, _peer: Peer, sid: int, uid: Uid) -> int:
+        """Log a player in; gives the generation of the login, 0 where the session has ended."""
+        session = self._gate.crowd.sessions.get(sid)
+        if session is None:
+            return 0
+        try:
+            self._gate.bind(session, uid)
+        except ValueError as error:
+            raise Refuse("bad_value", str(error)) from error
+        return session.generation
 
     def _on_action(self, verb: str, _peer: Peer, sid: int, *arguments: Any) -> bool:
         """Do what a node asks for a session; False: the session has ended."""

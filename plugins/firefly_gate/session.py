@@ -153,6 +153,7 @@ class GateSession(Session, Connection):
             "address": self.address,
             "protocol": self.wire.name,
             "codec": self.codec.name,
+            "generation": self.generation,
         }
 
     def bind(self, uid: Uid) -> None:

@@ -20,6 +20,7 @@ from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.roots import root_addresses, root_problems
 from firefly_core.kernel.run import Run, runner_of
 from firefly_core.kernel.service import Phase, Service
+from firefly_core.kernel.session import Uid
 from firefly_core.wire.codec import Codec
 from firefly_node.config import NodeConfig
 from firefly_node.session import NodeSession
@@ -37,6 +38,8 @@ class Node(Service):
     def __init__(self, kernel: Kernel, config: NodeConfig) -> None:
         super().__init__(kernel, config)
         self.sessions: dict[str, dict[int, NodeSession]] = {}
+        self.players: dict[Uid, NodeSession] = {}
+        """The session that each player plays by; it stays until it has said goodbye."""
         self._population = 0
         self.waiting = 0
         """Commands that wait here; those that run are not among them."""
@@ -148,12 +151,35 @@ class Node(Service):
         if session is not None:
             self._end(session)
 
+    def admit(self, session: NodeSession, uid: Uid) -> None:
+        """Make a session the one that its player plays by; an older one ends, and is waited for by the newer.
+
+        Raises Unavailable for a session whose player has logged in elsewhere since.
+        """
+        older = self.players.get(uid)
+        if older is session:
+            return
+        if older is not None and older.generation > session.generation:
+            raise Unavailable("this player has logged in elsewhere")
+        self.players[uid] = session
+        if older is not None:
+            session.behind = older
+            if not older.closed:
+                del self.sessions[older.gate.name][older.id]
+                self._end(older)
+
+    def dismiss(self, session: NodeSession, uid: Uid | None) -> None:
+        """Note that a player does not play by that session any more."""
+        if uid is not None and self.players.get(uid) is session:
+            del self.players[uid]
+
     def _end(self, session: NodeSession) -> None:
         session.closed = True
         self._count(-1)
         if session.timers is not None:
             session.timers.cancel()
         session.enqueue(partial(session.moment, "disconnect"))
+        session.enqueue(session.part)
 
     def _count(self, change: int) -> None:
         """Count sessions, and tell the gates when there is no room for more, or room again."""

@@ -11,9 +11,11 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gevent.event import Event
+
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
-from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError
+from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError, Unavailable
 from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.marks import Policy, Push
@@ -37,11 +39,14 @@ class NodeSession(Session, Serial):
         "_data",
         "_data_changed",
         "_greeted",
+        "_parted",
         "_protocol",
+        "behind",
         "buckets",
         "closed",
         "codec",
         "gate",
+        "generation",
         "id",
         "node",
         "queue",
@@ -67,6 +72,11 @@ class NodeSession(Session, Serial):
         self._data = SessionData(changed=self._on_data_changed)
         self._data_changed = False
         self._greeted: Uid | None = None
+        self._parted: Event | None = None
+        self.generation = 0
+        """Counts the logins of the cluster: of two of one player the higher is the player's."""
+        self.behind: NodeSession | None = None
+        """The player's older session, whose goodbye comes before anything of this one."""
 
     @property
     def deadlines(self) -> Any:  # type: ignore[override]
@@ -77,6 +87,9 @@ class NodeSession(Session, Serial):
         """Take over what the gate says of the session."""
         self.version = version
         self.uid = state["uid"]
+        self.generation = state["generation"]
+        if self.uid is None:
+            self._forget_player()
         self.codec = self.node.kernel.plugins.codecs[state["codec"]]
         self._address = state["address"]
         self._protocol = state["protocol"]
@@ -113,13 +126,13 @@ class NodeSession(Session, Serial):
         self.node.waiting -= 1
         if not later.open:
             return
-        if self.uid is not None and self._greeted != self.uid:
-            self.greet()
         context = HandlerContext(self.node.kernel, handler, self, later.expires)
         self.running = context
         if self.parked is not None:
             self.arm(context)
         try:
+            if self.uid is not None and self._greeted != self.uid:
+                self.greet(self.uid)
             answer = self.node.run(handler, self.codec)(context, body)
         except BaseException as error:
             self._done()
@@ -134,10 +147,35 @@ class NodeSession(Session, Serial):
             self.disarm()
         self._send_data()
 
-    def greet(self) -> None:
-        """Run `@on_login`: this server has a player, freshly logged in or come from elsewhere."""
-        self._greeted = self.uid
+    def greet(self, uid: Uid) -> None:
+        """Run `@on_login`: this server has a player, freshly logged in or come from elsewhere.
+
+        Blocks until an older session of his here has done its last command and said goodbye. Raises Unavailable when he
+        has logged in elsewhere since.
+        """
+        self.node.admit(self, uid)
+        if self.behind is not None:
+            self.behind.wait_parted()
+            self.behind = None
+        self._greeted = uid
         self.moment("login")
+
+    def part(self) -> None:
+        """Note that this session has said goodbye."""
+        self._forget_player()
+        if self._parted is not None:
+            self._parted.set()
+
+    def wait_parted(self) -> None:
+        """Wait until this session, which ends, has said goodbye."""
+        if self.queue or self.parked is not None:
+            if self._parted is None:
+                self._parted = Event()
+            self._parted.wait()
+
+    def _forget_player(self) -> None:
+        self.node.dismiss(self, self._greeted)
+        self._greeted = None
 
     def moment(self, name: str) -> None:
         """Run the handlers of a moment of this session."""
@@ -160,17 +198,22 @@ class NodeSession(Session, Serial):
 
     def bind(self, uid: Uid) -> None:
         try:
-            self.gate.call("firefly.session", "bind", self.id, uid)
+            generation = self.gate.call("firefly.session", "bind", self.id, uid)
         except RemoteError as error:
             if error.code == "bad_value":
                 raise ValueError(error.message) from error
             raise Refuse(error.code, error.message) from error
+        if not generation:
+            raise Unavailable("this session has ended")
         self.uid = uid
-        self.greet()
+        self.generation = generation
+        if self._greeted != uid:
+            self.greet(uid)
 
     def unbind(self) -> None:
         self.gate.call("firefly.session", "unbind", self.id)
-        self.uid = self._greeted = None
+        self.uid = None
+        self._forget_player()
 
     def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
         parcel = Parcel(push, value, policy, key, self.node.kernel.handlers.pushes)
