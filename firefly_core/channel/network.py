@@ -131,7 +131,6 @@ class SocketListener:
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._retry = self._loop.timer(0.1)
         self.turned_away = 0
-        """Connections closed at once because the process had no descriptor left."""
         self.address = _written(sock.getsockname())
         self._reader = self._loop.io(sock.fileno(), READ)
         self._reader.start(self._on_readable)

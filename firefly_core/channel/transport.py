@@ -53,6 +53,8 @@ class Listener(Protocol):
 
     address: str
     """Where it listens, as `host:port` (port 0 is resolved)."""
+    turned_away: int
+    """Connections closed at once because the process had no descriptor left."""
 
     def pause(self) -> None:
         """Accept nobody until `resume`; arriving connections wait in the backlog."""

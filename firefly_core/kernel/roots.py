@@ -9,7 +9,7 @@ import attrs
 from firefly_core.kernel.cluster import Cluster
 from firefly_core.kernel.credentials import Credentials
 
-__all__ = ["ROOT", "RootAddress", "root_address", "root_addresses", "root_problems"]
+__all__ = ["ROOT", "RootAddress", "has_nodes", "root_address", "root_addresses", "root_problems"]
 
 ROOT = "root"
 """The service that other servers connect to; whichever plugin offers it has a key `listen`.
@@ -40,6 +40,12 @@ def root_address(cluster: Cluster, server: str, replica: int) -> RootAddress:
 def root_addresses(cluster: Cluster, server: str) -> list[RootAddress]:
     """Give the address of each process of `server`."""
     return [root_address(cluster, server, replica) for replica in range(1, cluster.server(server).replicas + 1)]
+
+
+def has_nodes(cluster: Cluster, server: str) -> bool:
+    """Whether other servers connect to the root of `server`."""
+    services = [service for other in cluster.servers.values() for service in other.services.values()]
+    return any(server in getattr(service, "roots", ()) for service in services)
 
 
 def root_problems(server: str, roots: Sequence[str], cluster: Cluster) -> Iterable[tuple[str, str]]:

@@ -43,6 +43,7 @@ class MemoryListener:
         self._loop: Any = get_hub().loop
         self._paused = False
         self.closed = False
+        self.turned_away = 0
         network.register(self)
         name = "127.0.0.1" if self.everywhere else host
         self.address = f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"

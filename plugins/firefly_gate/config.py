@@ -85,9 +85,14 @@ class GateConfig:
     max_frame: int = key(size_rule(64, 16 * MiB), "bytes of the largest message of a client", 64 * KiB)
     login_frame: int = key(size_rule(64, 16 * MiB), "bytes of the largest message before login", 4 * KiB)
     login_timeout: float = key(duration(0.1, 3600), "seconds until a session must have logged in", 15.0)
-    frame_timeout: float = key(duration(0.1, 600), "seconds from a message's first byte to its last", 5.0)
+    frame_timeout: float = key(
+        duration(0.1, 600), "seconds from a message's first byte to its last, and for a TLS handshake", 5.0
+    )
     heartbeat: float = key(
         duration(1, 3600), "seconds of silence until a client is asked for a sign of life; dead after twice that", 15.0
+    )
+    idle_timeout: float = key(
+        duration(0, 86_400), "seconds of silence after which a client that cannot be asked is closed; 0: never", 0.0
     )
     queue: int = key(size_rule(4 * KiB, 64 * MiB), "unsent bytes at which a client is too slow and closed", 256 * KiB)
     send_timeout: float = key(duration(0.1, 600), "seconds without progress at which such a client is closed", 5.0)

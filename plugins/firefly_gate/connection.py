@@ -36,6 +36,7 @@ class Connection(Serial):
         "layer",
         "paused",
         "refilled",
+        "silent",
         "stream",
         "throttled",
         "wire",
@@ -52,6 +53,8 @@ class Connection(Serial):
         """Whether anything came since the last look."""
         self.asked = False
         """Whether it was asked for a sign of life and has given none."""
+        self.silent = 0
+        """Looks in a row at which nothing had come from a client that cannot be asked."""
         self.allowance = gate.burst
         """Messages it may send before it is read slower."""
         self.refilled = gate.kernel.clock.monotonic()
@@ -182,6 +185,7 @@ class Connection(Serial):
             return
         if self.heard:
             self.heard = self.asked = False
+            self.silent = 0
         elif busy:
             return
         elif self.asked:
@@ -197,8 +201,16 @@ class Connection(Serial):
             self.write_frame(frame)
         else:
             # Formats without a sign of life rely on TCP keepalive.
+            self._wait_on()
             return
         self.asked = True
+
+    def _wait_on(self) -> None:
+        """Bear the silence of a client that cannot be asked, for as long as the configuration says."""
+        config = self.gate.config
+        self.silent += 1
+        if 0 < config.idle_timeout <= self.silent * config.heartbeat:
+            self.say_goodbye("idle")
 
     def welcome_player(self) -> None:
         """Note that the client has logged in: its deadline for that runs no more."""

@@ -51,6 +51,11 @@ class Door:
         return self._listener.address
 
     @property
+    def turned_away(self) -> int:
+        """Connections closed at once because the process had no descriptor left."""
+        return self._listener.turned_away if self._listener is not None else 0
+
+    @property
     def url(self) -> str:
         """Where clients connect."""
         return f"{self._listen.url.scheme}://{self.address}{self._listen.url.path}"
@@ -118,7 +123,8 @@ class Door:
 
     def _enter(self, transport: Transport) -> None:
         if self._tls is not None:
-            transport = TlsTransport(transport, self._tls, self._gate.kernel.deadlines)
+            limit = self._gate.config.frame_timeout
+            transport = TlsTransport(transport, self._tls, self._gate.kernel.deadlines, timeout=limit)
         self._gate.accept(self, transport)
 
 

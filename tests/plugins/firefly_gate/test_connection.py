@@ -1,0 +1,81 @@
+"""How long a silent client is borne, by format and configuration."""
+
+import gevent
+import pytest
+
+from firefly_core import command
+from firefly_core.testing import InProcessCluster, virtual_time
+
+TOML = """
+[firefly]
+plugins = ["gate", "protocols"]
+[servers.gate.gate]
+listen = [
+  { url = "tcp://127.0.0.1:11009", protocol = "datapack", codec = "json" },
+  { url = "tcp://127.0.0.1:11010", protocol = "json" },
+]
+rate = "off"
+KEYS
+"""
+
+
+@command(1, public=True)
+def login(ctx, uid: int):
+    ctx.session.bind(uid)
+
+
+@command(2)
+def rest(ctx, seconds: float):
+    gevent.sleep(seconds)
+
+
+@pytest.fixture
+def connect():
+    with virtual_time(seed=1):
+        clusters = []
+
+        def connect(protocol, keys=""):
+            cluster = InProcessCluster(TOML.replace("KEYS", keys), handlers={"gate": [login, rest]})
+            clusters.append(cluster)
+            cluster.start()
+            client = cluster.connect(protocol=protocol)
+            client.request(1, 7)
+            client.gate = cluster.kernel("gate").services["gate"]
+            return client
+
+        yield connect
+        for cluster in clusters:
+            cluster.close()
+
+
+def test_a_format_without_a_sign_of_life_is_borne_for_ever_unless_the_file_says_otherwise(connect):
+    client = connect("datapack")
+    gevent.sleep(3600)
+    assert client.closed is None
+
+
+def test_a_client_that_cannot_be_asked_is_closed_after_the_idle_timeout(connect):
+    client = connect("datapack", "idle_timeout = 60.0")
+    gevent.sleep(55)
+    assert client.closed is None
+    client.wait_closed(timeout=40)
+    assert client.gate.counts.closed["idle"] == 1
+
+
+def test_every_message_begins_the_idle_time_anew(connect):
+    client = connect("datapack", "idle_timeout = 60.0")
+    for _ in range(10):
+        gevent.sleep(50)
+        client.request(1, 7)
+    assert client.closed is None
+
+
+def test_idle_time_does_not_run_while_a_command_does(connect):
+    client = connect("datapack", "idle_timeout = 30.0\ntimeout = 300.0")
+    assert client.request(2, 200.0, timeout=300) is None
+
+
+def test_a_client_that_can_be_asked_is_not_idle(connect):
+    client = connect("json", "idle_timeout = 30.0")
+    gevent.sleep(300)
+    assert client.closed is None
