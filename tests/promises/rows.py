@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.promises import channel_rows, crash_rows, fleet_rows, gate_rows, journal_rows, outage_rows
+from tests.promises import channel_rows, crash_rows, fleet_rows, gate_rows, journal_rows, outage_rows, simulated_rows
 from tests.promises.ledger import Row
 
 __all__ = ["ROWS"]
@@ -10,6 +10,7 @@ __all__ = ["ROWS"]
 ROWS: list[Row] = [
     *gate_rows.ROWS,
     *channel_rows.ROWS,
+    *simulated_rows.ROWS,
     *crash_rows.ROWS,
     *journal_rows.ROWS,
     *outage_rows.ROWS,

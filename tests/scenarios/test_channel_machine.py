@@ -4,14 +4,14 @@ from collections import Counter
 from contextlib import ExitStack
 
 import gevent
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from benchmarks.scenarios.house import House
 from firefly_core.errors import CallError, Disconnected, Overloaded, RemoteError
 from firefly_core.testing import BAD_LINK, virtual_time
 from firefly_core.testing.memory_pipe import PERFECT
+from tests.scenarios.house import House
 
 WAITS = st.sampled_from([0.0, 0.001, 0.3, 5.0, 20.0])
 TIMEOUTS = st.sampled_from([0.01, 0.3, 1.0, 10.0, 30.0])
@@ -222,5 +222,11 @@ class ChannelMachine(RuleBasedStateMachine):
 
 TestChannel = ChannelMachine.TestCase
 TestChannel.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True, database=None, print_blob=False
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=False,
+    phases=[Phase.generate],  # shrinking hundreds of calls takes minutes
 )

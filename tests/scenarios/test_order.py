@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.scenarios.order import order
+from tests.scenarios.order import order
 
 
 @pytest.fixture(scope="module", params=["one node", "three nodes"])

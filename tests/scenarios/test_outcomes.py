@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.scenarios.outcomes import crossed, outcomes
+from tests.scenarios.outcomes import crossed, outcomes
 
 
 @pytest.fixture(scope="module")

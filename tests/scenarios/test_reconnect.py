@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.scenarios.reconnect import Storm, schedule, storm
+from tests.scenarios.reconnect import Storm, schedule, storm
 
 
 def test_every_pause_before_a_dial_keeps_to_the_schedule_and_only_a_hello_makes_it_short_again():

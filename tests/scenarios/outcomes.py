@@ -12,11 +12,11 @@ from typing import Any
 import attrs
 import gevent
 
-from benchmarks.scenarios.house import House
-from benchmarks.scenarios.liars import LIARS_PORT, Liars
 from firefly_core.channel.rpc import RpcChannel
 from firefly_core.errors import CallError, DeadlineExceeded, Disconnected, Overloaded, RemoteError
 from firefly_core.testing import Chaos, virtual_time
+from tests.scenarios.house import House
+from tests.scenarios.liars import LIARS_PORT, Liars
 
 __all__ = ["Outcomes", "crossed", "outcomes"]
 

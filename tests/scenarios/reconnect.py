@@ -13,9 +13,9 @@ import attrs
 import gevent
 from gevent.event import Event
 
-from benchmarks.scenarios.house import House
 from firefly_core.channel.transport import Listener, Network, Transport
 from firefly_core.testing import virtual_time
+from tests.scenarios.house import House
 
 __all__ = ["Schedule", "Storm", "schedule", "storm"]
 
