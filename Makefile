@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed-$(shell ls plugins | cksum | cut -d' ' -f1)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench promises fuzz docs clean
+.PHONY: help run test check lint bench bench-count promises fuzz docs clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 run: $(STAMP) ## Play the Meadow: http://127.0.0.1:8000/; CACHE=memcached://... and DATABASE=postgresql://... on those
 	@$(BIN)/firefly-run $(if $(CACHE),--set $(call quote,servers.world.db-cache.cache=$(CACHE))) $(if $(DATABASE),--set $(call quote,servers.world.db-cache.database=$(DATABASE)))
@@ -30,8 +30,11 @@ lint: $(STAMP) ## Format, lint, types and floors, without the tests
 check: lint ## All of lint, then the tests: what the CI runs
 	@$(MAKE) --no-print-directory test
 
-bench: $(STAMP) ## Measure; ARGS picks the rows
+bench: $(STAMP) ## Measure beside the peers, about ten minutes; CASE=gate-echo picks one
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-count: $(STAMP) ## Count the instructions of the pure paths and compare with the last time; ARGS=--store
+	@$(BIN)/python -m benchmarks.count $(ARGS)
 
 promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 	@.ci/packages
