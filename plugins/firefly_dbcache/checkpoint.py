@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
+
 from firefly_dbcache.disk import Disk
 from firefly_dbcache.record import encode
 from firefly_dbcache.segment import Shapes, encode_header

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from firefly_dbcache import plain
 from peewee import (
     AutoField,
     BigAutoField,
@@ -32,6 +31,8 @@ from peewee import (
     TimeField,
     UUIDField,
 )
+
+from firefly_dbcache import plain
 
 __all__ = ["Column", "column_of"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from firefly_dbcache.durability import Durability
-from firefly_dbcache.overlay import Place
-from firefly_dbcache.table import Key, Row, Table
 from gevent.event import Event
 
 from firefly_core.errors import StorageError
+from firefly_dbcache.durability import Durability
+from firefly_dbcache.overlay import Place
+from firefly_dbcache.table import Key, Row, Table
 
 __all__ = ["Commit", "Write", "encode_rows", "mode_of"]
 

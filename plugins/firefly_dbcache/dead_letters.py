@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from firefly_dbcache.disk import Disk
 from firefly_dbcache.overlay import Change, Place
 from firefly_dbcache.table import Key, Row, Table

@@ -1,7 +1,7 @@
 """Writing behind: what the journal has goes to the database in batches, until the database has it.
 
 - Transient errors (the database is away, full, locked) are tried again for ever, 0.1 s to 5 s apart.
-- A batch that the database refuses is halved until the refused rows stand alone; the others go on. A row that was
+- In a batch that the database refuses the refused rows are found, in one transaction; the others go on. A row that was
   refused three times goes to the dead letters.
 - After each commit the journal's cursor moves, and the segments behind it are removed.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import attrs
 import gevent
@@ -23,6 +24,8 @@ from firefly_dbcache.storage import Storage
 from firefly_dbcache.worker import Worker
 
 __all__ = ["Flusher"]
+
+T = TypeVar("T")
 
 TRIES = 3
 FIRST_DELAY = 0.1
@@ -121,37 +124,53 @@ class Flusher:
 
     def _attempt(self, batch: list[Change]) -> None:
         """Flush changes, however long the database is away; those it refuses become suspects."""
-        error = self._flush(batch)
-        if error is None:
+        if self._flush(batch) is None:
             return
-        if len(batch) == 1:
-            self._suspect(batch[0], error)
+        try:
+            refused = self._patiently(lambda: self._storage.sift(batch, self._time()))
+        except Refused as error:  # not by a statement but by the COMMIT, so nothing tells which row it is
+            if len(batch) == 1:
+                self._suspect(batch[0], str(error))
+                return
+            middle = len(batch) // 2
+            self._attempt(batch[:middle])
+            self._attempt(batch[middle:])
             return
-        middle = len(batch) // 2
-        self._attempt(batch[:middle])
-        self._attempt(batch[middle:])
+        self._taken([change for change in batch if change not in refused])
+        for change, reason in refused.items():
+            self._suspect(change, reason)
 
     def _flush(self, batch: list[Change]) -> str | None:
         """Commit a batch; gives None, or why the database refuses it."""
+        try:
+            self._patiently(lambda: self._storage.flush(batch, self._time()))
+        except Refused as error:
+            return str(error)
+        self._taken(batch)
+        return None
+
+    def _taken(self, batch: list[Change]) -> None:
+        """The database has committed these."""
+        self._at("after_commit")
+        self.batches += 1
+        self.rows += len(batch)
+        self._overlay.done(batch)
+        self._flushed(batch)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Do some work with the database, again and again while it is away. Raises Refused."""
         delay = FIRST_DELAY
         while True:
             began = self._monotonic()
             try:
-                self._storage.flush(batch, self._time())
-            except Refused as error:
-                return str(error)
+                done = work()
             except StorageUnavailable as error:
                 self._wait_out(str(error), delay)
                 delay = min(delay * 2, LAST_DELAY)
                 continue
-            self._at("after_commit")
             self.failing = None
             self.latency = self._monotonic() - began
-            self.batches += 1
-            self.rows += len(batch)
-            self._overlay.done(batch)
-            self._flushed(batch)
-            return None
+            return done
 
     def _wait_out(self, error: str, delay: float) -> None:
         if self.failing is None:

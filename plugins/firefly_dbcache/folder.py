@@ -10,9 +10,9 @@ from zlib import crc32
 
 import gevent
 import msgspec
-from firefly_dbcache.disk import Disk
 
 from firefly_core.errors import ConfigurationError
+from firefly_dbcache.disk import Disk
 
 __all__ = ["Folder"]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
-from firefly_dbcache.overlay import Place
-from firefly_dbcache.table import Index, Key, Row, Table
 
 from firefly_core.errors import StorageError
+from firefly_dbcache.overlay import Place
+from firefly_dbcache.table import Index, Key, Row, Table
 
 __all__ = ["KeyLists"]
 

@@ -6,9 +6,8 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from firefly_dbcache.cache import Cache, check_key
-
 from firefly_core.kernel.config import MiB, Url
+from firefly_dbcache.cache import Cache, check_key
 
 __all__ = ["MemoryCache"]
 

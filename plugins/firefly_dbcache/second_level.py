@@ -17,11 +17,11 @@ from zlib import crc32
 
 import gevent
 import msgspec
-from firefly_dbcache.cache import Cache, CacheUnavailable
-from firefly_dbcache.table import Key, Row, Table
 from gevent.event import Event
 
 from firefly_core.errors import StorageUnavailable
+from firefly_dbcache.cache import Cache, CacheUnavailable
+from firefly_dbcache.table import Key, Row, Table
 
 __all__ = ["SecondLevel", "Shard"]
 

@@ -20,6 +20,7 @@ from zlib import crc32
 
 import attrs
 import msgspec
+
 from firefly_dbcache.record import Damage, Record, find_valid, scan
 
 __all__ = ["Flaw", "Segment", "Shapes", "encode_header", "list_segments", "path_of"]

@@ -114,22 +114,63 @@ class Storage:
 
     def flush(self, changes: Sequence[Change], now: float) -> None:
         """Commit changes in one transaction. Repeatable in any order: per row the highest version wins."""
-        upserts, deletes = self._sorted(changes)
-        rows = {table: [table.send(change.row) for change in many if change.row] for table, many in upserts.items()}
-        sequences = {
-            table.name: max(int(change.key) for change in many) for table, many in upserts.items() if table.automatic
-        }
 
         def work(database: Any) -> None:
             self.ledger.check(database)
-            for table, many in upserts.items():
-                self._upsert(database, table, many, rows[table])
-            self._at("mid_batch")
-            for table, many in deletes.items():
-                self._delete(database, table, many, int(now))
-            self.ledger.note(database, max(change.ver for change in changes), sequences)
+            self._write(database, changes, int(now))
+            self._note(database, changes)
 
         self.database.transaction(work)
+
+    def sift(self, changes: Sequence[Change], now: float) -> dict[Change, str]:
+        """Commit those changes that the database takes, in one transaction; gives the others, each with the reason."""
+        refused: dict[Change, str] = {}
+
+        def work(database: Any) -> None:
+            refused.clear()
+            self.ledger.check(database)
+            self._sift(database, changes, int(now), refused)
+            taken = [change for change in changes if change not in refused]
+            if taken:
+                self._note(database, taken)
+
+        self.database.transaction(work)
+        return refused
+
+    def _sift(
+        self, database: Any, changes: Sequence[Change], now: int, refused: dict[Change, str], depth: int = 0
+    ) -> None:
+        """Halve what is refused until the refused rows stand alone; savepoints keep the rest."""
+        savepoint = f"firefly_{depth}"  # MySQL has one savepoint of a name, however deep
+        database.execute_sql(f"SAVEPOINT {savepoint}")
+        try:
+            self._write(database, changes, now)
+        except Exception as error:
+            if not self.database.refuses(error):
+                raise
+            database.execute_sql(f"ROLLBACK TO SAVEPOINT {savepoint}")
+            if len(changes) == 1:
+                refused[changes[0]] = f"{type(error).__name__}: {error}"
+            else:
+                middle = len(changes) // 2
+                self._sift(database, changes[:middle], now, refused, depth + 1)
+                self._sift(database, changes[middle:], now, refused, depth + 1)
+        database.execute_sql(f"RELEASE SAVEPOINT {savepoint}")
+
+    def _write(self, database: Any, changes: Sequence[Change], now: int) -> None:
+        upserts, deletes = self._sorted(changes)
+        for table, many in upserts.items():
+            self._upsert(database, table, many, [table.send(change.row) for change in many if change.row])
+        self._at("mid_batch")
+        for table, many in deletes.items():
+            self._delete(database, table, many, now)
+
+    def _note(self, database: Any, changes: Sequence[Change]) -> None:
+        sequences: dict[str, int] = {}
+        for change in changes:
+            if change.row is not None and change.table.automatic:
+                sequences[change.table.name] = max(sequences.get(change.table.name, 0), int(change.key))
+        self.ledger.note(database, max(change.ver for change in changes), sequences)
 
     def _sorted(self, changes: Sequence[Change]) -> tuple[dict[Table, list[Change]], dict[Table, list[Change]]]:
         """Give upserts and deletions by table: parents are written before children, and deleted after them."""

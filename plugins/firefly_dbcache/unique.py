@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from firefly_core.errors import Conflict, Overloaded
 from firefly_dbcache.commit import Write
 from firefly_dbcache.durability import Durability
 from firefly_dbcache.key_lists import KeyLists
 from firefly_dbcache.overlay import Change, Overlay, Place
 from firefly_dbcache.table import Index, Key, Table
-
-from firefly_core.errors import Conflict, Overloaded
 
 __all__ = ["Unique"]
 
