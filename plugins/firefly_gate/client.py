@@ -168,8 +168,7 @@ class ClientSession(GateSession):
         """See to a request that cannot simply run here. True: it runs here; False: it is done; None: it must wait."""
         if self.closed:
             return False
-        if self.kept is not None and (answered := self.kept.repeated(request)) is not None:
-            self.write_frame(answered)
+        if self.kept is not None and self._repeat(request):
             return False
         if command is None or command.run is None or (self.uid is None and not command.public):
             return False if self._forward(request, command) else None
@@ -177,6 +176,19 @@ class ClientSession(GateSession):
             return None
         if self.kept is not None:
             self.kept.begin(request)
+        return True
+
+    def _repeat(self, request: Request) -> bool:
+        """Answer a request that was executed before, from what is kept; False: it was not."""
+        assert self.kept is not None
+        try:
+            answer = self.kept.repeated(request)
+        except Unavailable as error:
+            self.fail(request, error)
+            return True
+        if answer is None:
+            return False
+        self.write_frame(answer)
         return True
 
     def _forward(self, request: Request, command: Command | None) -> bool:

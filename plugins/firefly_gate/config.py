@@ -120,6 +120,12 @@ class GateConfig:
     resume_buffer: int = key(
         size_rule(1 * KiB, 16 * MiB), "bytes of pushes that are kept for a client until it acknowledges them", 32 * KiB
     )
+    resume_answers: int = key(
+        size_rule(1 * KiB, 16 * MiB),
+        "bytes of the last 32 answers that are kept for a client; a request whose answer is let go is answered "
+        "`unavailable` when it comes again, not executed",
+        128 * KiB,
+    )
     login_command: int | None = key(
         optional(integer(0, 2**32 - 1)),
         "id of the gate's own login command, whose body goes to the hook firefly_authenticate; by name: firefly.login",

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -23,19 +22,16 @@ import attrs
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.errors import PayloadError, Refuse
 from firefly_core.kernel.context import Context
-from firefly_core.wire.protocol import Request
+from firefly_gate.kept import Kept
 
 if TYPE_CHECKING:
     from firefly_gate.gate import Gate
     from firefly_gate.session import GateSession
 
-__all__ = ["RESUME", "TOKEN", "Kept", "Resumption"]
+__all__ = ["RESUME", "TOKEN", "Resumption"]
 
 TOKEN, RESUME = "firefly.token", "firefly.resume"
 TOKEN_BYTES = 32
-MAX_ANSWERS = 32
-MAX_SEQ = 2**48
-"""No push has so high a number; what a client says beyond it is not believed."""
 KEEP_DELAY = 0.5
 WAITS_AFTER = frozenset(("end_of_stream", "reset", "lost", "timeout", "frame_timeout"))
 """Ends of a connection that a client may not have wanted; after others the session ends too."""
@@ -51,70 +47,6 @@ class ResumeRequest:
 def _digest(token: str) -> bytes:
     """Give what is remembered of a token: who reads the server's memory cannot use it."""
     return hashlib.sha256(token.encode()).digest()
-
-
-class Kept:
-    """What is kept of one session so that it can be resumed."""
-
-    __slots__ = ("acknowledged", "answers", "digest", "limit", "open", "pushes", "seq", "size")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.digest = b""
-        self.seq = 0
-        self.acknowledged = 0
-        self.pushes: deque[tuple[int, bytes]] = deque()
-        self.size = 0
-        self.answers: dict[int | str, bytes] = {}
-        self.open: set[int | str] = set()
-        """Requests that are being executed."""
-
-    def begin_at(self, seq: int) -> None:
-        """Number pushes on from what the client has, so that it takes none for one that it has already."""
-        self.seq = self.acknowledged = min(seq, MAX_SEQ)
-
-    def push(self, frame: bytes) -> None:
-        """Keep a numbered push; over the limit the oldest are let go."""
-        self.pushes.append((self.seq, frame))
-        self.size += len(frame)
-        while self.size > self.limit and len(self.pushes) > 1:
-            self._drop()
-
-    def acknowledge(self, seq: int) -> None:
-        """Let go what the client has."""
-        self.acknowledged = max(self.acknowledged, min(seq, self.seq))
-        while self.pushes and self.pushes[0][0] <= self.acknowledged:
-            self._drop()
-
-    def _drop(self) -> None:
-        self.size -= len(self.pushes.popleft()[1])
-
-    @property
-    def complete(self) -> bool:
-        """Whether every push that the client has not acknowledged is still here."""
-        return not self.pushes or self.pushes[0][0] <= self.acknowledged + 1
-
-    def repeated(self, request: Request) -> bytes | None:
-        """Give the answer to a request that was executed before, empty while it is; None: it was not."""
-        identity = request.request_id
-        if identity is None:
-            return None
-        return b"" if identity in self.open else self.answers.get(identity)
-
-    def begin(self, request: Request) -> None:
-        """Note a request that is being executed from now on."""
-        if request.request_id is not None:
-            self.open.add(request.request_id)
-
-    def answer(self, request: Request, frame: bytes) -> None:
-        """Keep an answer; of more than 32 the oldest is let go."""
-        identity = request.request_id
-        if identity is None:
-            return
-        self.open.discard(identity)
-        self.answers[identity] = frame
-        if len(self.answers) > MAX_ANSWERS:
-            del self.answers[next(iter(self.answers))]
 
 
 class Resumption:
@@ -137,7 +69,7 @@ class Resumption:
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of pushes that are kept."""
+        """Bytes of pushes and answers that are kept."""
         return sum(session.kept.size for session in self._sessions.values() if session.kept is not None)
 
     # --------------------------------------------------------------------------------- what clients ask for
@@ -146,7 +78,7 @@ class Resumption:
         """Give a logged-in client its token; an older one of the session is good no more."""
         session: Any = context.session
         if session.kept is None:
-            session.kept = Kept(self._gate.config.resume_buffer)
+            session.kept = self._kept()
         return bytes(session.codec.encode(self._token(session)))
 
     def on_resume(self, context: Context, body: bytes) -> bytes:
@@ -158,11 +90,14 @@ class Resumption:
             self.refused += 1
             raise
         digest = _digest(request.token)
-        session = self._sessions.pop(digest, None)
+        if new.uid is not None:
+            self._refuse()
+        session = self._sessions.get(digest)
         if session is None:
             return self._adopt(new, digest)
         if session.closed or session.wire.name != new.wire.name:
             self._refuse()
+        del self._sessions[digest]
         kept = session.kept
         assert kept is not None
         kept.acknowledge(new.wire.acknowledged)
@@ -178,8 +113,6 @@ class Resumption:
 
     def _adopt(self, new: GateSession, digest: bytes) -> bytes:
         """Make a connection the session of a player whose gate has died: who he is, his data, groups and routes."""
-        if new.uid is not None:
-            self._refuse()
         state = self._gate.logins.claim(digest)
         if state is None:
             self._refuse()
@@ -195,10 +128,14 @@ class Resumption:
             raise
         for group in state["groups"]:
             new.join(group)
-        new.kept = Kept(self._gate.config.resume_buffer)
+        new.kept = self._kept()
         new.kept.begin_at(new.wire.acknowledged)
         self.adopted += 1
         return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True, repeats=False)))
+
+    def _kept(self) -> Kept:
+        config = self._gate.config
+        return Kept(config.resume_buffer, config.resume_answers)
 
     def _told(self, session: GateSession, *, resync: bool, repeats: bool) -> dict[str, Any]:
         assert session.kept is not None

@@ -18,7 +18,7 @@ from firefly_gate.connection import Connection
 if TYPE_CHECKING:
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
-    from firefly_gate.resume import Kept
+    from firefly_gate.kept import Kept
 
 __all__ = ["GateSession"]
 

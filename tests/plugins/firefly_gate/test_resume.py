@@ -5,7 +5,7 @@ import pytest
 
 from firefly_core import command, on_disconnect, push
 from firefly_core.errors import RemoteError
-from firefly_core.testing import InProcessCluster, virtual_time
+from firefly_core.testing import InProcessCluster, MsgpackWire, virtual_time
 
 TOML = """
 [firefly]
@@ -17,9 +17,11 @@ handlers = []
 listen = [
   { url = "tcp://127.0.0.1:11010", protocol = "json" },
   { url = "ws://127.0.0.1:11011/", protocol = "json", origins = ["none"] },
+  { url = "tcp://127.0.0.1:11012", protocol = "msgpack" },
 ]
 rate = "off"
 resume_buffer = 2048
+resume_answers = 4096
 [servers.gate.root]
 listen = "tcp://127.0.0.1:10000"
 [servers.world.node]
@@ -54,12 +56,23 @@ def tell(ctx, text: str):
     ctx.group("meadow").push(news, text)
 
 
+@command(4)
+def echo(ctx, text: str):
+    return text
+
+
+@command(5)
+def catch_much(ctx, size: int):
+    runs.append(size)
+    return "x" * size
+
+
 @pytest.fixture(params=["gate", "world"])
 def cluster(request):
     """Handlers on the gate itself, or on a node behind it: it must make no difference."""
     moments.clear()
     runs.clear()
-    handlers = {request.param: [depart, login, catch, tell]}
+    handlers = {request.param: [depart, login, catch, tell, echo, catch_much]}
     with virtual_time(seed=1), InProcessCluster(TOML, handlers=handlers) as cluster:
         cluster.start()
         yield cluster
@@ -260,3 +273,77 @@ def test_a_client_that_says_goodbye_and_hangs_up_is_not_waited_for(cluster, play
     player.abort()
     gevent.sleep(1.5)
     assert moments == ["disconnect 7"]
+
+
+def test_a_player_who_is_logged_in_cannot_take_over_another_one(cluster, player, other):
+    assert code_of(other, "firefly.resume", {"token": player.token}) == "bad_token"
+    assert other.request("catch", 0) == 1
+    player.abort()
+    client, answer = resumed(cluster, player.token)
+    assert answer["uid"] == 7
+    assert client.request("catch", 0) == 2
+
+
+def test_a_token_for_another_format_opens_nothing_and_stays_good(cluster, player):
+    player.abort()
+    client = cluster.connect(protocol="msgpack", wire=MsgpackWire())
+    assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
+    assert resumed(cluster, player.token)[1]["uid"] == 7
+
+
+def test_an_expired_token_opens_nothing(cluster, player):
+    player.abort()
+    gevent.sleep(65)
+    client = cluster.connect(scheme="tcp")
+    assert code_of(client, "firefly.resume", {"token": player.token}) == "bad_token"
+    assert client.request("login", 7) == 7
+
+
+def test_a_request_id_from_the_future_is_a_request_like_any_other(cluster, player):
+    player.request("catch", 0)
+    number = player._number
+    player.abort()
+    client, _ = resumed(cluster, player.token)
+    client._number = 2**62
+    assert client.request("catch", 0) == 2
+    client._number = number - 1
+    assert client.request("catch", 0) == 1
+    assert runs == [0, 0]
+
+
+def test_an_acknowledgement_from_the_future_lets_go_what_was_pushed_and_no_more(cluster, player, other):
+    other.request("tell", "seen")
+    player.wait_push("news")
+    player.write(b'{"cmd": "ack", "ack": 9000000000000000000}\n')
+    gevent.sleep(0.1)
+    player.abort()
+    other.request("tell", "missed")
+    client, answer = resumed(cluster, player.token)
+    assert (answer["seq"], answer["resync"]) == (2, False)
+    assert client.wait_push("news") == "missed"
+
+
+def test_the_answers_and_pushes_that_are_kept_are_bounded(cluster, player, other):
+    for _ in range(100):
+        player.request("catch", 0)
+        other.request("tell", "x" * 100)
+        player.request("echo", "x" * 300)
+    gate = cluster.kernel("gate").services["gate"]
+    assert len(gate.crowd.players[7].kept.answers) == 32
+    assert 4096 < gate.statistics()["resume_bytes"] <= 2048 + 4096
+    player.close()
+    gevent.sleep(0.1)
+    cluster.kernel("gate").services["gate"].crowd.players[7].kick("go")
+    gevent.sleep(0.1)
+    assert gate.statistics()["resume_bytes"] == 0
+
+
+def test_a_request_whose_answer_was_too_long_to_keep_is_not_executed_again(cluster, player):
+    assert player.request("catch_much", 5000) == "x" * 5000
+    number = player._number
+    player.abort()
+    client, _ = resumed(cluster, player.token)
+    client._number = number - 1
+    assert code_of(client, "catch_much", 5000) == "unavailable"
+    assert runs == [5000]
+    assert client.request("catch", 0) == 2
