@@ -86,9 +86,10 @@ class AsyncClient(Handlers):
         """Why it stands so: why the line was lost, or the client ended."""
         return self._connection.reason
 
-    async def connect(self, timeout: float = 10.0) -> Any:
+    async def connect(self, timeout: float | None = 10.0) -> Any:
         """Connect and log in, and give what the login gave. A server that is not there yet is waited for.
 
+        Without a `timeout` it is waited for for ever.
         Raises what the login raised, Ended when the server sends the client away, Disconnected when time is up.
         """
         if self.state is State.ENDED:
