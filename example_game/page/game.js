@@ -40,6 +40,7 @@ export class Game {
     this.players = new Map();
     this.fireflies = new Map();
     this.ranking = [];
+    this.gold = 0;
     this.goal = null; // where you walk to; you are drawn there at once, without waiting for the server
   }
 
@@ -55,6 +56,7 @@ export class Game {
     this.players.clear();
     this.fireflies.clear();
     this.ranking = body.ranking;
+    this.gold = body.gold;
     this.world(body.world, now);
   }
 
@@ -81,7 +83,8 @@ export class Game {
     for (const id of bodies.keys()) if (!told.has(id)) bodies.delete(id);
   }
 
-  caught({ firefly, name, score }) {
+  caught({ firefly, player, name, score, gold }) {
+    if (player === this.you) this.gold = gold;
     const body = this.fireflies.get(firefly);
     this.fireflies.delete(firefly);
     const line = this.ranking.find((rank) => rank.name === name);
@@ -126,6 +129,12 @@ export class Game {
 
   distance(body) {
     return this.me ? Math.hypot(body.x - this.me.x, body.y - this.me.y) : Infinity;
+  }
+
+  /** The player who stands nearest to you, if anybody else is here. */
+  neighbour() {
+    const others = [...this.players.values()].filter((player) => player !== this.me);
+    return others.sort((one, other) => this.distance(one) - this.distance(other))[0] ?? null;
   }
 
   /** The nearest firefly to you, if one is within the net's reach. */

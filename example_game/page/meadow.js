@@ -9,7 +9,9 @@ const LOGIN = 101;
 const MOVE = 102;
 const CATCH = 103;
 const SAY = 104;
+const GIVE = 107;
 const WANDER = 108;
+const GIFT = 5; // gold that one click gives away
 const STEP = 100; // ms between two moves that are sent
 const PASSING = ["unavailable", "timeout", "overloaded", "rate_limited", "disconnected", "ended"]; // not the player's fault
 const LINK = { connecting: "connecting", open: "connected", waiting: "connection lost, trying again", ended: "ended" };
@@ -149,6 +151,11 @@ const hear = {
     if (quarry === body.firefly) quarry = null;
     showRanking(game);
   },
+  gift({ name: giver, gold, purse }) {
+    game.gold = purse;
+    toast(`${giver} gives you ${gold} gold`, 3000);
+    showRanking(game);
+  },
   left(body) {
     if (body.player !== game.you) game.left(body);
   },
@@ -232,6 +239,17 @@ window.addEventListener("keyup", (event) => {
   if (pressed.delete(event.key.toLowerCase()) && !pressed.size && game.me) walk(game.me.x, game.me.y);
 });
 window.addEventListener("blur", () => pressed.clear());
+
+$("give").addEventListener("click", async () => {
+  $("give").blur();
+  const taker = game.neighbour();
+  if (!taker) return toast("there is nobody to give it to");
+  const purse = await ask(GIVE, { to: taker.id, gold: GIFT });
+  if (!purse) return null;
+  game.gold = purse.gold;
+  toast(`You give ${taker.name} ${GIFT} gold`);
+  return showRanking(game);
+});
 
 function catchNearest() {
   const firefly = game.nearest();

@@ -10,6 +10,7 @@ export function showRanking(game) {
   const own = game.me?.name;
   $("name").textContent = own ?? "";
   $("score").textContent = game.ranking.find((rank) => rank.name === own)?.score ?? 0;
+  $("gold").textContent = game.gold;
   $("ranking-empty").hidden = game.ranking.length > 0;
   $("ranking").replaceChildren(...game.ranking.map((rank, place) => {
     const line = document.createElement("li");
