@@ -25,6 +25,7 @@ lint: $(STAMP) ## Format, lint, types and floors, without the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy firefly_core plugins example_game
+	@$(BIN)/mypy --config-file clients/python/pyproject.toml
 	@$(BIN)/lint-imports --no-cache
 
 check: lint ## All of lint, then the tests: what the CI runs
