@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from firefly_core.kernel.kernel import Kernel
     from firefly_core.kernel.peer import Peer
 
-__all__ = ["GATE_ROLE", "Group", "Groups", "Outlet"]
+__all__ = ["GATE_ROLE", "MAX_GROUPS", "Group", "Groups", "Outlet", "check_group"]
 
 GATE_ROLE = "gate"
 MAX_NAME = 255
+MAX_GROUPS = 64
+"""Groups that one session may be in."""
 LIST = 1000
 """Players that one message between servers names at most."""
+
+
+def check_group(name: object) -> None:
+    """Look at a group's name; raises ValueError for one over 255 characters or an empty one."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        raise ValueError(f"a group's name has 1 to {MAX_NAME} characters")
 
 
 class Outlet(Protocol):
@@ -85,8 +93,7 @@ class Groups:
 
     def group(self, name: str) -> Group:
         """Give the group `name`; raises ValueError for a name over 255 characters or an empty one."""
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-            raise ValueError(f"a group's name has 1 to {MAX_NAME} characters")
+        check_group(name)
         return Group(self, name)
 
     def push_to(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from firefly_core.channel.deadlines import Deadline
+from firefly_core.kernel.groups import check_group
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.session import Session, SessionData, Uid
 
@@ -98,6 +99,7 @@ class FakeSession(Session):
             self.leave(group)
 
     def join(self, group: str) -> None:
+        check_group(group)
         members = self._groups.setdefault(group, [])
         if self not in members and not self.closed:
             members.append(self)

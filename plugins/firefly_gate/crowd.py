@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 
+from firefly_core.kernel.groups import MAX_GROUPS, check_group
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Uid
 from firefly_gate.websocket import frame
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Crowd"]
 
-MAX_GROUPS = 64
-"""Groups that one session may be in."""
 SLICE = 256
 """Sessions that a push reaches in one turn of the loop: about 1.5 ms."""
 MAX_DELIVERIES = 1024
@@ -33,6 +32,8 @@ class Crowd:
         self.sessions: dict[int, GateSession] = {}
         self.players: dict[Uid, GateSession] = {}
         self.groups: dict[str, dict[int, GateSession]] = {}
+        self.missed = 0
+        """Pushes for sessions that have ended, and for players who are not at this gate: away, or at another one."""
         self._deliveries: deque[Delivery] = deque()
         """Pushes to many that are under way, and those that must wait behind them."""
         self._loop = get_hub().loop
@@ -64,7 +65,8 @@ class Crowd:
     # ----------------------------------------------------------------------------------------------- groups
 
     def join(self, session: GateSession, group: str) -> None:
-        """Make a session a member; raises ValueError when it is in too many groups."""
+        """Make a session a member; raises ValueError for a bad name, and when it is in too many groups."""
+        check_group(group)
         if session.closed:
             return
         if session.groups is None:
@@ -128,8 +130,10 @@ class Crowd:
             found: Iterable[GateSession] = self.groups.get(target["group"], {}).values()
         elif "uids" in target:
             found = [session for uid in target["uids"] if (session := self.players.get(uid)) is not None]
+            self.missed += len(target["uids"]) - len(found)
         elif "sids" in target:
-            return [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
+            found = [session for sid in target["sids"] if (session := self.sessions.get(sid)) is not None]
+            self.missed += len(target["sids"]) - len(found)
         else:
             found = self.players.values()
         left_out = target.get("but")

@@ -125,6 +125,7 @@ class Gate(Service):
             "groups": len(self.crowd.groups),
             "login_failures_total": self.authentication.failures,
             "turned_away_total": sum(door.turned_away for door in self.doors),
+            "pushes_missed_total": self.crowd.missed,
             **self.counts.figures(),
             "resumed_total": self.resumption.resumed,
             "adopted_total": self.resumption.adopted,

@@ -146,7 +146,7 @@ class NodeLink:
             raise Refuse("bad_value", str(error)) from error
         return session.generation
 
-    def _on_action(self, verb: str, _peer: Peer, sid: int, *arguments: Any) -> bool:
+    def _on_action(self, verb: str, peer: Peer, sid: int, *arguments: Any) -> bool:
         """Do what a node asks for a session; False: the session has ended."""
         session = self._gate.crowd.sessions.get(sid)
         if session is None:
@@ -154,5 +154,7 @@ class NodeLink:
         try:
             self._actions[verb](session, *arguments)
         except ValueError as error:
+            # Most of these come as notifications, which nobody answers.
+            self._gate.kernel.log.warning("cannot %s a session for %s: %s", verb, peer.name, error)
             raise Refuse("bad_value", str(error)) from error
         return True

@@ -174,7 +174,7 @@ class GateSession(Session, Connection):
 
     def push(self, push: Push | int, value: Any = None, *, policy: Policy | None = None, key: Hashable = None) -> None:
         if self.closed:
-            self.gate.counts.dropped += 1
+            self.gate.crowd.missed += 1
             return
         self.gate.push(self, Parcel(push, value, policy, key, self.gate.kernel.handlers.pushes))
 

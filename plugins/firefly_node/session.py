@@ -17,6 +17,7 @@ from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
 from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError, Unavailable
 from firefly_core.kernel.context import HandlerContext
+from firefly_core.kernel.groups import MAX_GROUPS, check_group
 from firefly_core.kernel.handlers import Handler
 from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
@@ -39,6 +40,7 @@ class NodeSession(Session, Serial):
         "_data",
         "_data_changed",
         "_greeted",
+        "_groups",
         "_parted",
         "_protocol",
         "behind",
@@ -72,6 +74,8 @@ class NodeSession(Session, Serial):
         self._data = SessionData(changed=self._on_data_changed)
         self._data_changed = False
         self._greeted: Uid | None = None
+        self._groups: set[str] | None = None
+        """The groups that it has joined from here."""
         self._parted: Event | None = None
         self.generation = 0
         """Counts the logins of the cluster: of two of one player the higher is the player's."""
@@ -240,10 +244,19 @@ class NodeSession(Session, Serial):
         self._tell("kick", reason)
 
     def join(self, group: str) -> None:
+        check_group(group)
+        groups = self._groups
+        if groups is None:
+            groups = self._groups = set()
+        if group not in groups and len(groups) >= MAX_GROUPS:
+            raise ValueError(f"a session may be in {MAX_GROUPS} groups")
         self._tell("join", group)
+        groups.add(group)
 
     def leave(self, group: str) -> None:
         self._tell("leave", group)
+        if self._groups is not None:
+            self._groups.discard(group)
 
     def route(self, server: str, process: str | None) -> None:
         self._tell("route", server, process)
