@@ -74,6 +74,8 @@ def _cell(values: Mapping[str, list[float]]) -> str:
             parts.append(f"{word}{_number(spreads[name].middle)} us")
     if "p99_us" in spreads:
         parts.append(f"p99 {_number(spreads['p99_us'].middle / 1000)} ms")
+    if "max_us" in spreads and "cpu_us" not in spreads:
+        parts.append(f"max {_number(spreads['max_us'].middle / 1000)} ms")
     if "busy_percent" in spreads:
         parts.append(f"{_number(spreads['busy_percent'].middle)} % CPU")
     return " · ".join(parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.bench import Bench
-from benchmarks.cases import crowd, echo, idle, push, rpc, start
+from benchmarks.cases import crowd, echo, idle, push, reload, replicas, rpc, start, storage
 from benchmarks.goals import GOALS
 from benchmarks.load import Load
 from benchmarks.machine import Cores, describe, open_files
@@ -45,7 +45,16 @@ class Case(Protocol):
         """Measure, and record."""
 
 
-CASES: tuple[Case, ...] = (*echo.CASES, *rpc.CASES, *push.CASES, *idle.CASES, *crowd.CASES, *start.CASES)
+CASES: tuple[Case, ...] = (
+    *echo.CASES,
+    *rpc.CASES,
+    *push.CASES,
+    *idle.CASES,
+    *crowd.CASES,
+    *storage.CASES,
+    *reload.CASES,
+    *start.CASES,
+)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
