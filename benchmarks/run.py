@@ -53,6 +53,7 @@ CASES: tuple[Case, ...] = (
     *crowd.CASES,
     *storage.CASES,
     *reload.CASES,
+    *replicas.CASES,
     *start.CASES,
 )
 
