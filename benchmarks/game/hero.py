@@ -1,8 +1,7 @@
 """The model that the db-cache is measured with."""
 
+from firefly_dbcache import CachedModel
 from peewee import CharField, IntegerField
-
-from firefly_dbcache.model import CachedModel
 
 
 class Hero(CachedModel):
