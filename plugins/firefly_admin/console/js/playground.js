@@ -72,10 +72,13 @@ const reachable = (url) => {
 };
 
 export function Playground() {
-  const [described, problem] = usePoll("describe", 15000);
+  const [ready, setReady] = useState(false);
+  // Right after a start the servers are not seen yet: then it is asked again soon.
+  const [described, problem] = usePoll("describe", ready ? 15000 : 1000);
   const client = useClient();
   const doors = useMemo(() => (described?.doors ?? []).filter((door) => /^wss?:/.test(door.url) && door.protocol === "json" && door.codec === "json"), [described]);
   const commands = useMemo(() => [...(described?.commands ?? [])].sort((a, b) => b.public - a.public || a.id - b.id), [described]);
+  useEffect(() => setReady(doors.length > 0 && commands.length > 0), [doors, commands]);
   const [door, setDoor] = useState("");
   const [name, setName] = useState("");
   const [body, setBody] = useState("");
