@@ -38,7 +38,10 @@ class Outcome:
 
 @attrs.frozen
 class Row:
-    """One promise: `run(count)` tries it and gives the Outcome; `quick` tries in the test run, `full` by hand."""
+    """One promise: `run(count)` tries it and gives the Outcome; `quick` tries in the test run, `full` by hand.
+
+    Where `quick` is 0 the short form is a test of its own.
+    """
 
     name: str
     promise: str

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.promises import channel_rows, crash_rows, fleet_rows, gate_rows, journal_rows, outage_rows, simulated_rows
+from tests.promises import (
+    channel_rows,
+    crash_rows,
+    fleet_rows,
+    gate_rows,
+    journal_rows,
+    outage_rows,
+    player_rows,
+    simulated_rows,
+)
 from tests.promises.ledger import Row
 
 __all__ = ["ROWS"]
@@ -15,4 +24,5 @@ ROWS: list[Row] = [
     *journal_rows.ROWS,
     *outage_rows.ROWS,
     *fleet_rows.ROWS,
+    *player_rows.ROWS,
 ]

@@ -7,6 +7,7 @@ players are in a process of their own (tests/assets/orchard).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -74,6 +75,7 @@ models = ["baskets"]
 class Report:
     """What came of a storm."""
 
+    players: int
     kills: int
     sent: int
     counted: int
@@ -95,6 +97,11 @@ class Report:
     """Memory of the largest server at the end."""
 
     @property
+    def resumes(self) -> int:
+        """Sessions that went on over a new connection, through the same gate or another."""
+        return self.events["state open"] - self.events["logins"]
+
+    @property
     def kept(self) -> bool:
         """Whether all that was promised was kept."""
         bad = self.lost or self.twice or self.inversions or self.faults or self.left or set(self.errors) - ALLOWED
@@ -104,9 +111,9 @@ class Report:
     def figure(self) -> str:
         """What was counted, in one line."""
         return (
-            f"{self.kills} kills, {self.sent:,} catches sent, {self.counted:,} answered: {self.lost} lost, "
-            f"{self.twice} counted twice, {self.inversions} out of order; errors {dict(self.errors)}; "
-            f"{self.events.get('resumes', 0):,} resumes, {self.events.get('logins', 0):,} logins, "
+            f"{self.kills} kills, {self.players} players, {self.sent:,} catches sent, {self.counted:,} answered: "
+            f"{self.lost} lost, {self.twice} counted twice, {self.inversions} out of order; "
+            f"errors {dict(self.errors)}; {self.resumes:,} resumes, {self.events['logins'] - self.players:,} new logins, "
             f"longest without an answer {self.longest:.1f} s; sessions left {dict(self.left) or 0}; "
             f"largest server {self.resident_mib:.0f} MiB" + (f"; {self.faults[:5]}" if self.faults else "")
         )
@@ -128,7 +135,7 @@ class Cluster:
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"},
             )
-        wait_until(lambda: "all servers ready" in self.log.read_text(), self.log.read_text)
+        wait_until(lambda: "all servers ready" in self.log.read_text(), self.log.read_text, timeout=60)
 
     def pids(self) -> dict[str, int]:
         """Give the newest pid of each process that was ready."""
@@ -208,12 +215,13 @@ def _report(cluster: Cluster, bots: int, kills: int, told: dict[str, Any]) -> Re
             stored[player] = [int(number) for number in numbers.split()]
     counted = {int(player): numbers for player, numbers in told["counted"].items()}
     return Report(
+        players=bots,
         kills=kills,
         sent=told["sent"],
         counted=sum(map(len, counted.values())),
         lost=sum(len(set(numbers) - set(stored.get(player, ()))) for player, numbers in counted.items()),
         twice=sum(len(numbers) - len(set(numbers)) for numbers in stored.values()),
-        inversions=sum(a > b for numbers in stored.values() for a, b in zip(numbers, numbers[1:], strict=False)),
+        inversions=sum(a > b for numbers in stored.values() for a, b in itertools.pairwise(numbers)),
         errors=told["errors"],
         events=told["events"],
         faults=told["faults"],
