@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firefly_core.testing.cache_contract import CacheContract
     from firefly_core.testing.client import FakeClient
     from firefly_core.testing.client_wire import DatapackWire, JsonWire, PushReceived
     from firefly_core.testing.clock import VirtualClock
@@ -30,6 +31,7 @@ pytest_plugins = ("firefly_core.testing.fixtures",)
 __all__ = [
     "ANY",
     "BAD_LINK",
+    "CacheContract",
     "Called",
     "Chaos",
     "Conditions",
@@ -55,6 +57,7 @@ __all__ = [
 _WHERE = {
     "ANY": "memory_network",
     "BAD_LINK": "faults",
+    "CacheContract": "cache_contract",
     "Called": "context",
     "Chaos": "faults",
     "Conditions": "memory_pipe",

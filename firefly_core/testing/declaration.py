@@ -15,6 +15,8 @@ from firefly_core.kernel.cluster import Cluster, Draft, draft
 from firefly_core.kernel.handlers import HandlerTable, collect
 from firefly_core.kernel.listen import Listen
 from firefly_core.testing.client_wire import ClientWire, DatapackWire, JsonWire
+from firefly_core.testing.msgpack_wire import MsgpackWire
+from firefly_core.testing.pomelo_wire import PomeloWire
 
 __all__ = ["Declaration", "Handlers", "wire_of"]
 
@@ -79,11 +81,17 @@ class Declaration:
 
 def wire_of(listen: Listen) -> ClientWire:
     """Give the client side of a listener's format; raises LookupError where the test kit has none."""
-    if listen.protocol is not None and listen.protocol.name == "json":
-        return JsonWire(stream=listen.url.scheme == "tcp")
-    if listen.protocol is not None and listen.protocol.name == "datapack":
-        settings = listen.settings
-        return DatapackWire(header=settings.header, codec=listen.codec, error_command=settings.error_command)
+    stream = listen.url.scheme == "tcp"
+    match listen.protocol.name if listen.protocol is not None else None:
+        case "json":
+            return JsonWire(stream=stream)
+        case "msgpack":
+            return MsgpackWire(stream=stream)
+        case "pomelo":
+            return PomeloWire()
+        case "datapack":
+            keys = listen.settings
+            return DatapackWire(header=keys.header, codec=listen.codec, error_command=keys.error_command)
     raise LookupError(f"{listen.url} speaks a format of which the test kit has no client side: give wire=")
 
 

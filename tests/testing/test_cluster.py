@@ -18,6 +18,8 @@ plugins = ["gate", "root", "node", "protocols"]
 listen = [
   { url = "tcp://127.0.0.1:11009", protocol = "datapack", header = [7, 7, 7, 7, 1, 2], error_command = 9 },
   { url = "tcp://127.0.0.1:11010", protocol = "json" },
+  { url = "tcp://127.0.0.1:11012", protocol = "msgpack" },
+  { url = "tcp://127.0.0.1:11013", protocol = "pomelo" },
   { url = "ws://127.0.0.1:11011/play", protocol = "json", origins = ["http://127.0.0.1:8000"] },
 ]
 
@@ -108,13 +110,21 @@ def cluster(world):
 
 
 @pytest.mark.parametrize(
-    "listener", [{"protocol": "json"}, {"protocol": "datapack"}, {"scheme": "ws", "origin": "http://127.0.0.1:8000"}]
+    "listener",
+    [
+        {"protocol": "json"},
+        {"protocol": "datapack"},
+        {"protocol": "msgpack"},
+        {"protocol": "pomelo"},
+        {"scheme": "ws", "origin": "http://127.0.0.1:8000"},
+    ],
 )
 def test_a_player_logs_in_plays_and_is_refused_over_each_listener(cluster, listener):
     client = cluster.connect(**listener)
     assert client.request(101, "ann") == "hello ann"
     assert client.request(102, 5) == 5
-    assert client.wait_push(2003) == ["ann", 5]
+    # datapack has no names, pomelo no ids for its pushes.
+    assert client.wait_push(2003 if listener.get("protocol") == "datapack" else "caught") == ["ann", 5]
     with pytest.raises(RemoteError) as error:
         client.request(102, -1)
     assert (error.value.code, error.value.message) == ("too_far", "out of reach")
@@ -281,8 +291,8 @@ def test_a_server_that_does_not_exist_is_named_with_the_nearest(cluster):
 
 
 def test_a_listener_that_does_not_exist_is_named(cluster):
-    with pytest.raises(LookupError, match="pomelo"):
-        cluster.connect(protocol="pomelo")
+    with pytest.raises(LookupError, match="carrier pigeon"):
+        cluster.connect(protocol="carrier pigeon")
 
 
 def test_waiting_in_vain_says_for_what(cluster):
