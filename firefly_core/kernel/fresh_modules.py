@@ -63,7 +63,12 @@ class _SourceReader(SourceFileLoader):
         if self._finder is not None:
             self._finder.digests[fullname] = digest(data)
             self._finder.paths[fullname] = path
-        return self.source_to_code(data, path)
+        try:
+            return self.source_to_code(data, path)
+        except SyntaxError as error:
+            if error.lineno is None:  # what is no text at all has no line
+                raise ImportError(f"{path}: {error}", name=fullname, path=path) from error
+            raise
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the code; the module's modules that stay are its attributes from the start."""

@@ -14,7 +14,7 @@ from firefly_core.kernel.handlers import Handler, HandlerTable
 
 __all__ = ["broken_promises", "shape_of"]
 
-ANYTHING = str(Any)
+ANYTHING = "anything"
 Shape = Mapping[str, Any]
 
 
@@ -82,6 +82,8 @@ def _fields(declared: Any) -> dict[str, bool] | None:
 
 
 def _shown(declared: Any) -> str:
+    if declared is Any:
+        return ANYTHING
     return declared.__qualname__ if isinstance(declared, type) else str(declared)
 
 
