@@ -79,7 +79,7 @@ def firefly_session_opened(kernel: Kernel, session: Session) -> None:
     """Take a session into the roster."""
     from firefly_admin.telemetry import telemetry_of
 
-    telemetry_of(kernel).roster.opened_now(session)
+    telemetry_of(kernel).roster.enter(session)
 
 
 @hookimpl
@@ -87,4 +87,4 @@ def firefly_session_closed(kernel: Kernel, session: Session) -> None:
     """Let a session go from the roster."""
     from firefly_admin.telemetry import telemetry_of
 
-    telemetry_of(kernel).roster.closed_now(session)
+    telemetry_of(kernel).roster.leave(session)

@@ -49,7 +49,6 @@ PAGE = (
 )
 STATUSES = {"bad_request": 400, "not_found": 404, "busy": 409, "refused": 409}
 WHOLE = 2**31
-Number = Callable[[str, int, int, int], int]
 
 
 def make_application(

@@ -59,18 +59,14 @@ class Roster:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._guests: dict[int, Guest] = {}
-        self.opened = 0
-        self.closed = 0
 
-    def opened_now(self, session: Session) -> None:
+    def enter(self, session: Session) -> None:
         """Take in a session."""
-        self.opened += 1
         if not session.closed:
             self._guests[session.id] = Guest(session, self._kernel.clock.time())
 
-    def closed_now(self, session: Session) -> None:
+    def leave(self, session: Session) -> None:
         """Let a session go."""
-        self.closed += 1
         self._guests.pop(session.id, None)
 
     # --------------------------------------------------------------------------------------------------- verbs
@@ -83,11 +79,6 @@ class Roster:
         first = max(0, offset)
         chosen = found[first : first + max(1, min(limit, MOST))]
         return {"total": len(found), "sessions": [guest.plain() for guest in chosen]}
-
-    def session(self, sid: str) -> dict[str, Any] | None:
-        """Give one session; None: it is not here."""
-        guest = self._guests.get(int(sid))
-        return None if guest is None or guest.session.closed else guest.plain()
 
     def kick(self, sid: str | None, uid: int | str | None, reason: str) -> int:
         """End one session by its id, or those of a player; gives how many."""

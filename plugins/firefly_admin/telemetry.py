@@ -1,7 +1,7 @@
 """Telemetry: what every server counts and answers for the admin, whether it has the admin service or not.
 
 It is made when the kernel asks for middleware, lives in `kernel.extensions["admin"]`, and answers verbs of the kernel's
-inspection: `report sessions session groups kick notice switch logs describe`.
+inspection: `report sessions groups kick notice switch logs describe`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ class Telemetry:
             "logs": self.tail.lines,
             "describe": self.describe,
             "sessions": roster.sessions,
-            "session": roster.session,
             "groups": roster.groups,
             "kick": roster.kick,
             "notice": roster.notice,

@@ -69,7 +69,6 @@ def test_two_lines_are_a_second_apart_and_say_what_came_between(watch, caplog):
         gevent.sleep(0.06)
         greedy(None)
     gevent.sleep(1.0)
-    assert len(caplog.records) == 1 or "times more" in caplog.records[-1].getMessage()
     greedy(None)
     assert any("times more since the last such line" in line for line in wait_line(caplog, 2))
 
