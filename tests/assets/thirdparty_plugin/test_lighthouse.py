@@ -1,6 +1,7 @@
 """The plugin's own tests, with the test kit: run them with `pytest -p firefly_core.testing`."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 from firefly_lighthouse.harbour import Dock, dock, docked
@@ -36,7 +37,7 @@ class LinesWire:
         self.tail = b""
 
     def encode(self, number, command, body):
-        return f"{number} {command} {json.dumps(body)}\n".encode()
+        return f"{number} {quote(str(command), safe='')} {json.dumps(body)}\n".encode()
 
     def receive(self, data):
         *lines, self.tail = (self.tail + data).split(b"\n")

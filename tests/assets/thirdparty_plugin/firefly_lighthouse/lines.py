@@ -1,4 +1,9 @@
-"""A wire format for people with a terminal: a request is a line `ID COMMAND BODY`, its answer `ID ok BODY`."""
+"""A wire format for people with a terminal: a request is a line `ID COMMAND BODY`, its answer `ID ok BODY`.
+
+A command is an id, or a name with its odd characters written as in a URL.
+"""
+
+from urllib.parse import unquote
 
 from firefly_core.errors import ProtocolError
 from firefly_core.kernel.config import config, key, text
@@ -60,4 +65,4 @@ class Lines(Protocol):
 
 
 def _command(word):
-    return int(word) if word.isdigit() else word
+    return int(word) if word.isdigit() else unquote(word, errors="strict")
