@@ -34,6 +34,8 @@ __all__ = ["CONTROL", "Child", "Equipment", "State"]
 
 CONTROL = "FIREFLY_CONTROL"
 """The environment variable that gives a server the descriptor of its control pipe and its supervisor's pid."""
+PATIENCE = 2.0
+"""Seconds until the next start for which clients may wait in a process's queue, where a replica would take them."""
 FINAL = frozenset((ExitStatus.GAVE_UP, ExitStatus.CONFIGURATION))
 
 
@@ -271,6 +273,8 @@ class Child:
             return
         self._gear.log.say("error", f"{self.name} ended: {ending or 'not started'}; starts again in {delay:.1f} s")
         self._timers.append(loop.later(delay, self.start))
+        if delay > PATIENCE:
+            self._gear.listeners.rest(self.name)
         self._change(State.WAITING)
 
     def _press(self, pid: int) -> None:

@@ -26,6 +26,8 @@ class Listeners:
 
     def __init__(self) -> None:
         self._sockets: dict[tuple[str, str], socket.socket] = {}
+        self._resting: set[str] = set()
+        """Processes that will be away for so long that clients had better not wait for them."""
 
     def held(self) -> set[tuple[str, int]]:
         """Give the hosts and ports that are held at present."""
@@ -34,13 +36,29 @@ class Listeners:
     def open(self, process: str, addresses: Iterable[Address]) -> dict[str, int]:
         """Give the descriptors of `process` by URL; opens those that are not open yet. Raises OSError."""
         wanted = {address.url: address for address in addresses}
+        self._resting.discard(process)
         for owner, url in list(self._sockets):
             if owner == process and url not in wanted:
                 self._sockets.pop((owner, url)).close()
         for url, address in wanted.items():
             if (process, url) not in self._sockets:
                 self._sockets[process, url] = _listen(address)
+        self._close_resting()
         return {url: self._sockets[process, url].fileno() for url in wanted}
+
+    def rest(self, process: str) -> None:
+        """Let the clients of a process that will be away for long go to its replicas, as long as one of them listens.
+
+        Who waits in its queue is reset, and finds another one when he comes again. `open` ends it.
+        """
+        self._resting.add(process)
+        self._close_resting()
+
+    def _close_resting(self) -> None:
+        awake = {url for owner, url in self._sockets if owner not in self._resting}
+        for owner, url in list(self._sockets):
+            if owner in self._resting and url in awake:
+                self._sockets.pop((owner, url)).close()
 
     def close(self, process: str | None = None) -> None:
         """Close the sockets of `process`, or all: clients are refused then instead of waiting for nobody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -48,6 +49,57 @@ def test_replicas_have_sockets_of_their_own_on_one_port(held, port):
     assert set(one) == set(two)
     assert set(one.values()).isdisjoint(two.values())
     held.close("gate-1")
+    socket.create_connection(("127.0.0.1", port)).close()
+
+
+def answering(held, port, *names):
+    """Which of the descriptors get a client, of 64 that come."""
+    own = {name: held.open(name, [address(port)]) for name in names}
+    found = set()
+    for _ in range(64):
+        with socket.create_connection(("127.0.0.1", port)):
+            ready = select.select([fd for fds in own.values() for fd in fds.values()], [], [], 5)[0]
+            for name, fds in own.items():
+                for descriptor in fds.values():
+                    if descriptor in ready:
+                        with socket.socket(fileno=os.dup(descriptor)) as listener:
+                            listener.accept()[0].close()
+                        found.add(name)
+    return found
+
+
+def test_who_is_away_for_long_has_no_queue_where_a_replica_listens(held, port):
+    assert answering(held, port, "gate-1", "gate-2") == {"gate-1", "gate-2"}
+    held.rest("gate-1")
+    assert answering(held, port, "gate-2") == {"gate-2"}
+    assert answering(held, port, "gate-1", "gate-2") == {"gate-1", "gate-2"}
+
+
+def test_clients_in_the_queue_of_who_rests_are_told_by_a_reset(held, port):
+    for name in ("gate-1", "gate-2"):
+        held.open(name, [address(port)])
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
+    held.rest("gate-1")
+    told = select.select(clients, [], [], 0.2)[0]
+    assert 0 < len(told) < len(clients)
+    for client in clients:
+        client.close()
+
+
+def test_of_two_that_rest_one_keeps_its_queue_until_the_other_listens(held, port):
+    for name in ("gate-1", "gate-2"):
+        held.open(name, [address(port)])
+    held.rest("gate-1")
+    held.rest("gate-2")
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        held.open("gate-1", [address(port)])
+        assert select.select([client], [], [], 5)[0] == [client]
+    assert answering(held, port, "gate-1") == {"gate-1"}
+
+
+def test_who_has_no_replica_keeps_its_queue(held, port):
+    held.open("gate-1", [address(port)])
+    held.rest("gate-1")
     socket.create_connection(("127.0.0.1", port)).close()
 
 

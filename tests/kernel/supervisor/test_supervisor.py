@@ -318,6 +318,18 @@ def test_replicas_share_a_port_with_a_socket_each(house, port):
     assert answers == {b"gate-1", b"gate-2"}
 
 
+def test_clients_do_not_wait_for_a_replica_that_will_be_away_for_long(house, port):
+    house.declare({"gate": {"held": [port], "replicas": 2}})
+    house.times(restarts={"first": 60.0, "jitter": 0.0})
+    house.start()
+    house.wait_ready()
+    os.kill(house.pid_of("gate-1"), signal.SIGKILL)
+    house.wait_log("starts again in 60")
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", port["port"]), timeout=5) as client:
+            assert client.recv(100).split()[0] == b"gate-2"
+
+
 def test_clients_of_a_gate_that_gave_up_are_refused(house, port):
     house.declare({"gate": {"held": [port]}, "world": {}})
     house.behave({"gate-1": {"exits": 1}})
