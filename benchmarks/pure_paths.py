@@ -19,10 +19,14 @@ from collections.abc import Callable  # noqa: E402
 from functools import reduce  # noqa: E402
 from typing import Any  # noqa: E402
 
+from firefly_gate.commands import Command  # noqa: E402
+
 from benchmarks.places import GAME  # noqa: E402
 from benchmarks.wire import BODY, datapack, json_request  # noqa: E402
+from firefly_core.channel.calls import CallHandle  # noqa: E402
 from firefly_core.kernel.cluster import load  # noqa: E402
 from firefly_core.kernel.kernel import Kernel  # noqa: E402
+from firefly_core.kernel.peer import Peer  # noqa: E402
 
 WARM_UP = 100
 MASK = b"\x37\xfa\x21\x3d"
@@ -54,6 +58,41 @@ class Client:
     pause = resume = wait_writable = stop_writable = finish = close = abort = start
 
 
+class Node(Peer):
+    """A node whose answers are there when the gate looks for them."""
+
+    connected = takes_new = True
+
+    def __init__(self) -> None:
+        super().__init__("world-1")
+        self.open: list[tuple[Callable[..., None], bytes]] = []
+
+    def call_later(self, _: str, params: Any, callback: Callable[..., None], **__: Any) -> CallHandle:  # type: ignore[override]
+        self.open.append((callback, params[2]))
+        return CallHandle(None, 0)  # type: ignore[arg-type]
+
+    def notify(self, *_: Any, **__: Any) -> bool:
+        return True
+
+
+def _forward(gate: Any, session: Any) -> Callable[[], None]:
+    """Give a turn in which four commands go to a node and come back."""
+    node = Node()
+    command = Command(101, "routed_echo", False, 10.0)
+    command.peers.append(node)
+    session.door.commands[101] = command
+    frames = datapack(101) * 4
+
+    def turn() -> None:
+        session.on_data(frames)
+        answers, node.open = node.open, []
+        for callback, body in answers:
+            callback(None, body)
+        gate._flush()
+
+    return turn
+
+
 def _masked(text: bytes) -> bytes:
     mask = (MASK * (len(text) // 4 + 1))[: len(text)]
     body = bytes(a ^ b for a, b in zip(text, mask, strict=True))
@@ -78,6 +117,7 @@ def _paths() -> dict[str, Callable[[], Any]]:
     gate: Any = Kernel(load(GAME / "gate.toml"), "gate").services["gate"]
     gate.learn()
     plain, client = _connect(gate, DATAPACK)
+    forwarding, forwarding_client = _connect(gate, DATAPACK)
     typed, typed_client = _connect(gate, JSON)
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     upgrade += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -89,6 +129,7 @@ def _paths() -> dict[str, Callable[[], Any]]:
         "parse a datapack frame": (lambda: plain.wire.receive(one), None, b""),
         "answer a datapack frame": (lambda: plain.on_data(one), client, BODY),
         "answer 16 datapack frames": (lambda: plain.on_data(one * 16), client, BODY),
+        "forward 4 commands and answer them": (_forward(gate, forwarding), forwarding_client, BODY),
         "answer a typed payload": (lambda: typed.on_data(move), typed_client, b'"x":120'),
         "answer a json message over WebSocket": (lambda: text.on_data(said), text_client, b'"x":120'),
     }

@@ -119,10 +119,15 @@ class Connection(Serial):
     def resume(self) -> None:
         """Read again, unless the client is ahead of its rate."""
         self.paused = False
-        if not self.throttled:
+        if not self.throttled and not self.gate.closing:
             self.stream.resume_reading()
 
     # ------------------------------------------------------------------------------------------- answering
+
+    @property
+    def unflushed(self) -> bool:
+        """Whether answers wait to be written."""
+        return self._out is not None
 
     def put(self, frame: bytes) -> None:
         """Have a frame written with the others of its batch."""

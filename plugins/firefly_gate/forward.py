@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from firefly_core.errors import CallError, Disconnected
 from firefly_core.kernel.peer import Peer
 from firefly_core.wire.protocol import Request
@@ -17,16 +19,14 @@ __all__ = ["Forward"]
 ATTEMPTS = 3
 
 
-class Forward:
+class Forward(msgspec.Struct, eq=False):
     """One command on its way to a node and back."""
 
-    __slots__ = ("command", "peer", "request", "session", "tries")
-
-    def __init__(self, session: ClientSession, request: Request, command: Command) -> None:
-        self.session = session
-        self.request = request
-        self.command = command
-        self.tries = 0
+    session: ClientSession
+    request: Request
+    command: Command
+    peer: Peer | None = None
+    tries: int = 0
 
     def send(self, peer: Peer) -> None:
         """Tell the node what it does not know of the session yet, then send the command."""
@@ -47,17 +47,19 @@ class Forward:
         except CallError as error:
             session.open -= 1
             session.fail(request, error)
+            session.gate.flush_later(session)
 
     def _answered(self, error: CallError | None, body: Any) -> None:
         session = self.session
-        if isinstance(error, Disconnected) and self._send_elsewhere(error):
+        if error is not None and isinstance(error, Disconnected) and self._send_elsewhere(error):
             return
         if not session.closed:
+            if not session.unflushed:
+                session.gate.flush_later(session)
             if error is not None:
                 session.fail(self.request, error)
             else:
                 session.reply(self.request, body)
-            session.gate.flush_later(session)
         session.forwarded()
 
     def _send_elsewhere(self, error: Disconnected) -> bool:

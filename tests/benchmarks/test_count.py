@@ -31,4 +31,4 @@ def test_every_path_answers_as_it_should():
     command = [sys.executable, "-m", "benchmarks.pure_paths", "3"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6
