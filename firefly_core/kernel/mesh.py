@@ -338,11 +338,12 @@ class Mesh:
         raise NoSuchMethod(name)
 
     def _providers(self, name: str, to: str | None) -> list[Peer]:
-        return [
+        found = [
             peer
             for peer in self.peers.values()
             if name in peer.remotes and peer.connected and to in (None, peer.name, peer.server)
         ]
+        return [peer for peer in found if not peer.draining] or found
 
 
 def _tell(peer: Peer, offer: dict[str, Any]) -> None:

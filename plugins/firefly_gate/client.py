@@ -77,6 +77,11 @@ class ClientSession(GateSession):
         if requests or self.paused or self.closed or self.wire.failure is not None:
             self._settle(requests)
 
+    @property
+    def unfinished(self) -> int:
+        """How many of its commands are accepted and not answered."""
+        return self.open + (self.parked is not None) + len(self._mailbox or ())
+
     def _run_jobs(self) -> None:
         """Run what is due by a timer; commands that came meanwhile are next."""
         while self.jobs and not self.closed:

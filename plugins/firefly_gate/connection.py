@@ -119,7 +119,7 @@ class Connection(Serial):
     def resume(self) -> None:
         """Read again, unless the client is ahead of its rate."""
         self.paused = False
-        if not self.throttled:
+        if not self.throttled and not self.gate.closing:
             self.stream.resume_reading()
 
     # ------------------------------------------------------------------------------------------- answering

@@ -22,9 +22,15 @@ class Farewells:
         self._players: dict[Uid, GateSession] = {}
         """The session of each player that ended last, until it has said goodbye."""
         self._waited_for: dict[int, Event] = {}
+        self._saying = 0
 
     def __len__(self) -> int:
         return len(self._reasons)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody has not said goodbye to the end."""
+        return bool(self._reasons) or self._saying > 0
 
     def begin(self, session: GateSession, reason: str) -> None:
         """Note that a session has ended."""
@@ -34,10 +40,13 @@ class Farewells:
 
     def take(self, session: GateSession) -> str | None:
         """Give why a session has ended, to whoever says its goodbye; None: that is being done, or it lives."""
-        return self._reasons.pop(session.id, None)
+        reason = self._reasons.pop(session.id, None)
+        self._saying += reason is not None
+        return reason
 
     def done(self, session: GateSession) -> None:
         """Note that a session has said goodbye."""
+        self._saying -= 1
         if session.uid is not None and self._players.get(session.uid) is session:
             del self._players[session.uid]
         waited_for = self._waited_for.pop(session.id, None)

@@ -42,6 +42,10 @@ ENVELOPE = 1024
 """Bytes that a channel's frame holds beside a client's message."""
 TOO_LARGE = "too_large"
 """What a node's channel says of an answer that no frame can hold: the game's fault, not the client's."""
+DRAIN_LOOK = 0.02
+"""Seconds between two looks at who is done."""
+SLICE = 200
+"""Clients that are told in one go that the gate closes."""
 SWEEPS = 15
 """The heartbeat looks at one fifteenth of the sessions at a time."""
 TOO_FAST = 15.0
@@ -74,7 +78,8 @@ class Gate(Service):
         self._farewells = Farewells()
         self._unflushed: list[GateSession] = []
         self._heartbeat: gevent.Greenlet[[], None] | None = None
-        self._closing = False
+        self.closing = False
+        """Whether nothing new is taken any more."""
         kernel.mesh.roles.add(GATE_ROLE)
         kernel.groups.outlet = self.crowd
 
@@ -101,14 +106,27 @@ class Gate(Service):
         self._heartbeat = gevent.spawn(self._run_heartbeat)
 
     def drain(self) -> None:
-        self._closing = True
+        """Take nothing new; each client is told, and let go once what he has sent is answered."""
+        self.closing = True
         for door in self.doors:
             door.close()
-        while any(session.open or session.parked is not None for session in self.crowd.sessions.values()):
-            gevent.sleep(0.02)
+        streams = [session.stream for session in self.crowd.sessions.values()]
+        for session in list(self.crowd.sessions.values()):
+            session.pause()
+        while self.crowd.sessions or self._farewells.under_way or any(stream.queued for stream in streams):
+            # First the look: what was read a moment ago is accepted, and is on its way to a runner.
+            gevent.sleep(DRAIN_LOOK)
+            for number, session in enumerate(list(self.crowd.sessions.values())):
+                if not session.busy:
+                    session.kick("server_stopping")
+                if number % SLICE == SLICE - 1:
+                    gevent.sleep(0)
+
+    def unfinished(self) -> int:
+        return sum(session.unfinished for session in self.crowd.sessions.values())
 
     def stop(self) -> None:
-        self._closing = True
+        self.closing = True
         for door in self.doors:
             door.close()
         if self._heartbeat is not None:
@@ -159,7 +177,7 @@ class Gate(Service):
         refusal = self.admission.enter(session.address)
         if self.authentication.locked(session.address):
             refusal = "locked"
-        if self._closing or len(self.crowd.sessions) > self.config.max_sessions:
+        if self.closing or len(self.crowd.sessions) > self.config.max_sessions:
             refusal = "busy"
         if refusal is not None:
             # He is told: somebody who is left in the backlog would wait without knowing why.

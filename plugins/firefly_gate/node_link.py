@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from firefly_core.errors import Refuse
+from firefly_core.errors import CallError, Refuse
 from firefly_core.kernel.mesh import NODE_ROLE, rendezvous
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from firefly_gate.gate import Gate
 
 __all__ = ["NodeLink"]
+
+DEPART = 15.0
+"""Seconds that a draining node may take for the `@on_disconnect` of one session."""
 
 
 class NodeLink:
@@ -55,9 +58,14 @@ class NodeLink:
         """Give the node that takes a session's command, by the policy of its server; None: nobody takes it now."""
         peers = [peer for peer in command.peers if peer.connected]
         routes = session.routes or {}
-        for peer in peers:
-            if routes.get(peer.server) == peer.name:
-                return peer
+        stuck = next((peer for peer in peers if routes.get(peer.server) == peer.name), None)
+        if stuck is not None:
+            if not stuck.draining:
+                return stuck
+            # Commands wait until the node that drains has answered the open ones and let the session go.
+            if session.open or self._depart(session, stuck):
+                return None
+            routes = session.routes or {}
         known = [peer for peer in peers if session.seen and peer.name in session.seen and not peer.draining]
         fresh = [peer for peer in peers if peer.takes_new] or known
         if not fresh:
@@ -92,9 +100,34 @@ class NodeLink:
         for process in (session.routes or {}).values():
             self._sessions[process] -= 1
 
+    def _depart(self, session: GateSession, peer: Peer) -> bool:
+        """Take a session away from a node that drains; it is busy until that has let go of it. False: it is gone."""
+        self._forget_route(session, peer)
+        if session.seen is None or session.seen.pop(peer.name, None) is None:
+            return False
+
+        def departed(_error: CallError | None, _result: Any) -> None:
+            session.forwarded()
+
+        session.open += 1
+        session.barrier = True
+        session.target = peer
+        try:
+            peer.call_later("firefly.depart", (session.id,), departed, timeout=DEPART)
+        except CallError:
+            session.open -= 1
+            session.barrier = False
+            return False
+        return True
+
     def _on_change(self, peer: Peer, connected: bool) -> None:
         if NODE_ROLE not in peer.roles:
             return
+        if connected and peer.draining:
+            for session in list(self._gate.crowd.sessions.values()):
+                # Others depart before their next command.
+                if not session.open and session.parked is None:
+                    self._depart(session, peer)
         if connected and not peer.announced:
             self._greet(peer)
         elif not connected:
@@ -118,9 +151,13 @@ class NodeLink:
 
     def _forget_routes(self, peer: Peer) -> None:
         for session in self._gate.crowd.sessions.values():
-            if session.routes and session.routes.get(peer.server) == peer.name:
-                session.routes = {k: v for k, v in session.routes.items() if v != peer.name} or None
+            self._forget_route(session, peer)
         self._sessions.pop(peer.name, None)
+
+    def _forget_route(self, session: GateSession, peer: Peer) -> None:
+        if session.routes and session.routes.get(peer.server) == peer.name:
+            session.routes = {k: v for k, v in session.routes.items() if v != peer.name} or None
+            self._sessions[peer.name] -= 1
 
     # --------------------------------------------------------------------------------------- what nodes ask
 

@@ -39,6 +39,9 @@ class Discarded:
 class GateSession(Session, Connection):
     """The part of a session that is the same whether its commands run here or elsewhere."""
 
+    target: Any
+    """Where the open commands are."""
+
     __slots__ = (
         "_data",
         "barrier",
@@ -106,6 +109,20 @@ class GateSession(Session, Connection):
             sent = self.stream.write_latest(frame, key)
         if not sent:
             self.gate.counts.dropped += 1
+
+    @property
+    def unfinished(self) -> int:
+        """How many of its commands are accepted and not answered."""
+        raise NotImplementedError
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything of it is still to be done."""
+        return self.unfinished > 0 or bool(self.jobs)
+
+    def forwarded(self) -> None:
+        """Note that a node has answered."""
+        raise NotImplementedError
 
     # ------------------------------------------------------------------------------------ as handlers see it
 

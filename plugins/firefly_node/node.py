@@ -27,6 +27,9 @@ from firefly_node.session import NodeSession
 
 __all__ = ["Node"]
 
+DRAIN_LOOK = 0.02
+"""Seconds between two looks whether everything is done."""
+
 
 class Node(Service):
     """The sessions that play on this server, by gate."""
@@ -46,6 +49,8 @@ class Node(Service):
         self.commands = 0
         self.errors = 0
         self._runs: dict[tuple[Handler, str], Run] = {}
+        self._leaving: dict[tuple[str, int], NodeSession] = {}
+        """Sessions that were still here when this node had drained, by gate and id."""
         self._boots: dict[str, int] = {}
         self._lost: dict[str, Deadline] = {}
         kernel.mesh.roles.add(NODE_ROLE)
@@ -60,6 +65,7 @@ class Node(Service):
     def start(self) -> None:
         mesh = self.kernel.mesh
         mesh.deferred["firefly.command"] = self._on_command
+        mesh.deferred["firefly.depart"] = self._on_depart
         mesh.session_verbs |= {"state": self._on_state, "close": self._on_close, "list": self._on_list}
         mesh.listeners.append(self._on_change)
         self.kernel.on_reload.append(self._prepare)
@@ -68,8 +74,24 @@ class Node(Service):
                 self.kernel.links.reach(address)
 
     def drain(self) -> None:
-        while any(session.queue for sessions in self.sessions.values() for session in sessions.values()):
-            gevent.sleep(0.02)
+        """Finish what waits; then every session that is still here leaves this server, as its player would."""
+        self._finish(self._all())
+        self._leaving = {
+            (gate, sid): session for gate, known in self.sessions.items() for sid, session in known.items()
+        }
+        for gate in list(self.sessions):
+            self._end_all(gate)
+        self._finish(list(self._leaving.values()))
+
+    def unfinished(self) -> int:
+        return sum(len(session.queue) for session in self._all())
+
+    def _all(self) -> list[NodeSession]:
+        return [session for sessions in self.sessions.values() for session in sessions.values()]
+
+    def _finish(self, sessions: list[NodeSession]) -> None:
+        while any(session.queue for session in sessions):
+            gevent.sleep(DRAIN_LOOK)
 
     def stop(self) -> None:
         for lost in self._lost.values():
@@ -150,6 +172,18 @@ class Node(Service):
         session = self.sessions.get(peer.name, {}).pop(sid, None)
         if session is not None:
             self._end(session)
+
+    def _on_depart(self, peer: Peer, later: Later, sid: int) -> None:
+        """Let a session go to another node; answered when nothing of it runs here any more."""
+        session = self.sessions.get(peer.name, {}).pop(sid, None)
+        if session is not None:
+            self._end(session)
+        else:
+            session = self._leaving.get((peer.name, sid))
+        if session is None:
+            later.reply()
+        else:
+            session.enqueue(later.reply)
 
     def admit(self, session: NodeSession, uid: Uid) -> None:
         """Make a session the one that its player plays by; an older one ends, and is waited for by the newer.
