@@ -136,7 +136,7 @@ class Handle:
                     raise ValueError(f"{table.name} {key!r}: an update must not change the key or the version")
                 if row == before:
                     return made
-                made.__data__["ver"] = self._store.save(table, row)[VERSION]
+                made.__data__["ver"] = self._store.save(table, row, turn)[VERSION]
                 return made
             except Conflict:
                 if attempt == TRIES - 1:

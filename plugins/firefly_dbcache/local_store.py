@@ -25,12 +25,29 @@ class LocalStore:
         self.tables: Mapping[type[CachedModel], Table] = {table.model: table for table in owner.tables.values()}
         self.turns = Turns()
         self.read = owner.reader.read
-        self.save = owner.writer.save
-        self.add = owner.writer.add
+        self._save = owner.writer.save
         self._owner = owner
 
     def read_many(self, table: Table, keys: Sequence[Key]) -> Mapping[Key, Row | None]:
         return self._owner.reader.read_many(table, keys)
+
+    def save(self, table: Table, row: Row, turn: int = 0) -> Row:
+        if not turn and self.turns.lines and (table, row[0]) in self.turns.lines:
+            turn = self.turns.take((table, row[0]))
+            try:
+                return self._save(table, row)
+            finally:
+                self.turns.give((table, row[0]), turn)
+        return self._save(table, row)
+
+    def add(self, table: Table, key: Key, amounts: Mapping[int, Any]) -> Row:
+        if (table, key) not in self.turns.lines:
+            return self._owner.writer.add(table, key, amounts)
+        turn = self.turns.take((table, key))
+        try:
+            return self._owner.writer.add(table, key, amounts)
+        finally:
+            self.turns.give((table, key), turn)
 
     def create(self, table: Table, row: Row) -> Row:
         key = row[0]

@@ -104,10 +104,10 @@ class RemoteMethods:
                 return list(rows[:count])
         return list(rows)
 
-    def save(self, name: str, shape: str, row: Sequence[Any]) -> int:
+    def save(self, name: str, shape: str, row: Sequence[Any], turn: int = 0) -> int:
         """Store a row; gives its new version."""
         table = self._table(name, shape)
-        version: int = self._store.save(table, table.check_row(row))[1]
+        version: int = self._store.save(table, table.check_row(row), turn)[1]
         return version
 
     def create(self, name: str, shape: str, row: Sequence[Any]) -> list[Any]:

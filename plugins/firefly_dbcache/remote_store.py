@@ -138,8 +138,8 @@ class RemoteStore:
             left = left[len(rows) :]
         return found
 
-    def save(self, table: Table, row: Row) -> Row:
-        return (row[0], self._call("save", table, row), *row[2:])
+    def save(self, table: Table, row: Row, turn: int = 0) -> Row:
+        return (row[0], self._call("save", table, row, turn), *row[2:])
 
     def create(self, table: Table, row: Row) -> Row:
         key, ver = self._call("create", table, row)

@@ -26,8 +26,11 @@ class Store(Protocol):
     def read_many(self, table: Table, keys: Sequence[Key]) -> Mapping[Key, Row | None]:
         """Give rows by key."""
 
-    def save(self, table: Table, row: Row) -> Row:
-        """Store a row that was read, or a new one with version 0; gives it with its new version. Raises Conflict."""
+    def save(self, table: Table, row: Row, turn: int = 0) -> Row:
+        """Store a row that was read, or a new one with version 0; gives it with its new version. Raises Conflict.
+
+        While somebody else has a turn at the row, whoever has none waits for it.
+        """
 
     def create(self, table: Table, row: Row) -> Row:
         """Store a new row; the owner makes its key where that is automatic and None. Raises Conflict."""

@@ -29,17 +29,18 @@ class Turns:
     """The queues of one owner's rows."""
 
     def __init__(self) -> None:
-        self._lines: dict[Place, _Line] = {}
+        self.lines: dict[Place, _Line] = {}
+        """The rows that somebody has a turn at; whoever writes one of them without a turn takes one for it."""
         self._count = itertools.count(1)
 
     def take(self, place: Place) -> int:
         """Wait for the turn, at most LEASE seconds after everybody before; gives its number, 0 for none."""
         turn = next(self._count)
-        line = self._lines.get(place)
+        line = self.lines.get(place)
         if line is None:
-            if len(self._lines) >= MOST:
+            if len(self.lines) >= MOST:
                 return 0
-            self._lines[place] = _Line(turn)
+            self.lines[place] = _Line(turn)
             return turn
         mine = (turn, Event())
         line.waiting.append(mine)
@@ -59,11 +60,11 @@ class Turns:
 
     def give(self, place: Place, turn: int) -> None:
         """End a turn; harmless when it was overtaken."""
-        line = self._lines.get(place)
+        line = self.lines.get(place)
         if line is None or line.holder != turn:
             return
         if line.waiting:
             line.holder, event = line.waiting.popleft()
             event.set()
         else:
-            del self._lines[place]
+            del self.lines[place]

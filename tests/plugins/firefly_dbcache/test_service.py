@@ -84,6 +84,22 @@ def test_units_and_updates_of_several_servers_lose_nothing(cluster):
     assert [hero.gold for hero in handles[1].many(Hero, [1, 2])] == [0, 45]
 
 
+def test_many_who_update_one_row_all_come_to_their_turn(cluster):
+    handles = [handle(cluster, name) for name in ("db-1", "world-1", "world-2")]
+    handles[0].create(Hero, name="Ada")
+
+    def change(hero):
+        hero.gold += 1
+        gevent.sleep(0.001)  # everybody else gets between reading and storing
+
+    def work(db):
+        for _ in range(5):
+            db.update(Hero, 1, change)
+
+    gevent.joinall([gevent.spawn(work, db) for db in handles * 10], timeout=50, raise_error=True)
+    assert handles[0].get(Hero, 1).gold == 150
+
+
 @pytest.mark.parametrize(
     ("fields", "error"), [({"admin": 1}, TypeError), ({"name": "x" * 41}, ValueError), ({"name": 1}, TypeError)]
 )

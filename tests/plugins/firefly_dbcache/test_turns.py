@@ -22,7 +22,7 @@ def test_turns_are_given_in_the_order_of_asking():
 
     gevent.joinall([gevent.spawn(work, number) for number in range(10)], timeout=5, raise_error=True)
     assert order == list(range(10))
-    assert made._lines == {}
+    assert made.lines == {}
 
 
 def test_who_keeps_a_turn_too_long_is_overtaken(quick):
@@ -32,7 +32,7 @@ def test_who_keeps_a_turn_too_long_is_overtaken(quick):
     gevent.joinall(others, timeout=5, raise_error=True)
     made.give(PLACE, lost)
     made.give(PLACE, others[-1].value)
-    assert made._lines == {}
+    assert made.lines == {}
 
 
 def test_who_is_killed_while_waiting_leaves_the_line():
@@ -43,7 +43,7 @@ def test_who_is_killed_while_waiting_leaves_the_line():
     killed.kill()
     made.give(PLACE, first)
     made.give(PLACE, last.get(timeout=5))
-    assert made._lines == {}
+    assert made.lines == {}
 
 
 def test_lines_are_bounded(monkeypatch):
