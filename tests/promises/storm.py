@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,8 +32,9 @@ __all__ = ["PROCESSES", "Report", "storm"]
 ROOT = Path(__file__).parents[2]
 GAME = ROOT / "tests" / "assets" / "orchard"
 PROCESSES = ("hub-1", "gate-1", "gate-2", "world-1", "world-2")
-ALLOWED = frozenset(("unavailable", "disconnected"))
-"""What a player may see of a server that dies: that it is away, or that his session was lost and is made anew."""
+ALLOWED = frozenset(("unavailable", "disconnected", "reconnecting"))
+"""What a player may see of a server that dies: that it is away, that what he sent may or may not have been executed,
+and that his client has had no connection for ten seconds because every gate was away."""
 SLICE = 50
 EMPTY = (
     "gate.sessions", "gate.players", "gate.groups", "gate.resume_waiting", "gate.resume_bytes", "gate.unsent_bytes",
@@ -113,8 +114,9 @@ class Report:
         return (
             f"{self.kills} kills, {self.players} players, {self.sent:,} catches sent, {self.counted:,} answered: "
             f"{self.lost} lost, {self.twice} counted twice, {self.inversions} out of order; "
-            f"errors {dict(self.errors)}; {self.resumes:,} resumes, {self.events['logins'] - self.players:,} new logins, "
-            f"longest without an answer {self.longest:.1f} s; sessions left {dict(self.left) or 0}; "
+            f"errors {dict(self.errors)}; {self.resumes:,} resumes, "
+            f"{self.events['logins'] - self.players:,} new logins, longest without an answer {self.longest:.1f} s; "
+            f"sessions left {dict(self.left) or 0}; "
             f"largest server {self.resident_mib:.0f} MiB" + (f"; {self.faults[:5]}" if self.faults else "")
         )
 
@@ -158,8 +160,8 @@ class Cluster:
         self._process.wait(timeout=30)
 
 
-def storm(bots: int, kills: int, *, every: float = 5.0, seed: int = 1) -> Report:
-    """Let `bots` play while every so many seconds a random process is killed; gives what came of it."""
+def storm(bots: int, kills: int, *, every: float = 5.0, seed: int = 1, victims: Sequence[str] = ()) -> Report:
+    """Let `bots` play while every so many seconds a process is killed, at random or as named; gives what came of it."""
     with TemporaryDirectory(prefix="orchard-") as folder:
         cluster = Cluster(Path(folder))
         try:
@@ -168,7 +170,12 @@ def storm(bots: int, kills: int, *, every: float = 5.0, seed: int = 1) -> Report
                 assert crowd.stdin is not None
                 crowd.stdout.readline()
                 gevent.sleep(every)
-                done = _rage(cluster, kills, every, random.Random(seed))
+                chance = random.Random(seed)
+
+                def choose(number: int, alive: dict[str, int]) -> str | None:
+                    return victims[number] if victims else chance.choice([*alive]) if alive else None
+
+                done = _rage(cluster, kills, every, choose)
                 crowd.stdin.write("stop\n")
                 crowd.stdin.flush()
                 told = json.loads(crowd.stdout.readline())
@@ -177,18 +184,17 @@ def storm(bots: int, kills: int, *, every: float = 5.0, seed: int = 1) -> Report
             cluster.stop()
 
 
-def _rage(cluster: Cluster, kills: int, every: float, chance: random.Random) -> int:
+def _rage(cluster: Cluster, kills: int, every: float, choose: Callable[[int, dict[str, int]], str | None]) -> int:
     """Kill one process after the other; gives how many were killed."""
-    done = 0
     killed: set[int] = set()
-    for _ in range(kills):
-        alive = [pid for pid in cluster.pids().values() if pid not in killed]
-        if alive:
-            killed.add(pid := chance.choice(alive))
-            os.kill(pid, signal.SIGKILL)
-            done += 1
+    for number in range(kills):
+        alive = {name: pid for name, pid in sorted(cluster.pids().items()) if pid not in killed}
+        name = choose(number, alive)
+        if name in alive:
+            killed.add(alive[name])
+            os.kill(alive[name], signal.SIGKILL)
         gevent.sleep(every)
-    return done
+    return len(killed)
 
 
 @contextlib.contextmanager
