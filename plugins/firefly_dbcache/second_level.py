@@ -133,6 +133,7 @@ class Shard:
             except CacheUnavailable as error:
                 self.failed(error)
                 continue
+            self._delay = 0.0
             if self.pending.get(name, b"") is value:
                 del self.pending[name]
 

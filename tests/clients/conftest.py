@@ -45,7 +45,7 @@ roots = ["gate"]
 """
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
     """Wait until `condition` gives something true, and give it."""
     ends = time.monotonic() + timeout
     while True:

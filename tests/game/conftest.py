@@ -29,7 +29,7 @@ DRIVER = Path(__file__).with_name("browser_driver.py")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
     """Wait until `condition` gives something true, and give it; fails with `what` when it does not."""
     ends = time.monotonic() + timeout
     while True:
@@ -99,7 +99,7 @@ class House:
         self.run()
         self.wait_log("all servers ready")
 
-    def wait_log(self, text: str, timeout: float = 20.0) -> None:
+    def wait_log(self, text: str, timeout: float = 60.0) -> None:
         """Wait until the log has that text."""
         wait_until(lambda: text in self.log.read_text(), f"{text!r} in {self.log}:\n{self.log.read_text()}", timeout)
 
@@ -152,7 +152,7 @@ class Browser:
         assert "error" not in answer, f"{tab}.{method}{arguments}: {answer['error']}"
         return answer["result"]
 
-    def see(self, tab: str, condition: str, timeout: float = 10.0) -> None:
+    def see(self, tab: str, condition: str, timeout: float = 40.0) -> None:
         """Wait until a JavaScript expression is true in a tab."""
         # not Playwright's own waiting: it needs `eval` in the page, which the page's policy forbids
         wait_until(lambda: self.do(tab, "evaluate", f"Boolean({condition})"), f"{tab}: {condition}", timeout)

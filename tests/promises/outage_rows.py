@@ -100,12 +100,13 @@ def a35_stale(count: int) -> Outcome:
             while True:
                 for blow in blows:
                     blow()
-                    gevent.sleep(generator.uniform(0.05, 0.5))
+                    gevent.sleep(generator.uniform(0.1, min(1.5, count / 5000)))
 
         counts = check_reads(db, count // 8 + 1, hurt, timeout=3000)
         hits, failures = db.owner.second.hits, sum(shard.failures for shard in db.owner.second.shards)
     figure = f"{counts['stale']} stale of {counts['reads']:,} reads; {hits:,} came from memcached"
-    return Outcome(counts["reads"], f"{figure}, which failed {failures} times", counts["stale"] == 0)
+    kept = counts["stale"] == 0 and hits > 0
+    return Outcome(counts["reads"], f"{figure}, which failed {failures} times", kept)
 
 
 def a39_poison(count: int) -> Outcome:
@@ -143,6 +144,6 @@ def _poison(db: Any, key: int, values: tuple[Any, Any, Any]) -> None:
 
 ROWS = [
     Row("A34", "a database outage loses nothing", a34_outages, 3, 600),
-    Row("A35", "a cache that fails serves nothing stale", a35_stale, 800, 1_000_000),
+    Row("A35", "a cache that fails serves nothing stale", a35_stale, 4_000, 1_000_000),
     Row("A39", "a poisoned row blocks only itself", a39_poison, 500, 10_000),
 ]
