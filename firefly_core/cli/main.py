@@ -112,7 +112,8 @@ def _supervise(invocation: Invocation) -> int:
     this = [sys.executable, "-m", "firefly_core.run", "-c", str(invocation.path)]
     this += [f"--set={override}" for override in invocation.overrides]
     writer = LogWriter(2)
-    log = Log(writer, colours=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    terminal = sys.stderr.isatty()
+    log = Log(writer, colours=terminal and "NO_COLOR" not in os.environ, terminal=terminal)
     commands = CommandLines(plan=[*this, "plan"], server=lambda name: [*this, "--only", name])
     try:
         return Supervisor(commands, log).run()

@@ -12,13 +12,14 @@ __all__ = ["restart"]
 
 @click.command()
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Although the check of what is on disk has found problems.")
 @click.pass_obj
-def restart(invocation: Invocation, name: str) -> None:
+def restart(invocation: Invocation, name: str, force: bool) -> None:
     """End the process or server NAME in an orderly way and start it anew; of several processes one after another.
 
     One that was given up, drained or stopped is started too.
     """
-    states = order(invocation, "restart", name=name, wait=True)["processes"]
+    states = order(invocation, "restart", name=name, force=force, wait=True)["processes"]
     for process, state in states.items():
         click.echo(f"{process}: {state}")
     if any(state != "ready" for state in states.values()):

@@ -17,7 +17,7 @@ from firefly_core.wire.protocol import Protocol
 __all__ = ["OFFERS", "RESERVED", "Offer"]
 
 NAME = re.compile(r"[a-z][a-z0-9+._-]{0,31}")
-RESERVED = frozenset({"replicas", "handlers", "critical", "reload", "stable"})
+RESERVED = frozenset({"replicas", "handlers", "critical", "reload", "stable", "cpus"})
 """Keys of `[servers.X]` itself, which no service may be named after."""
 
 

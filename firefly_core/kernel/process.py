@@ -172,6 +172,8 @@ def run(path: Path, name: str, overrides: Sequence[str] = ()) -> int:
     cluster = load(path, overrides=overrides, text=text, accepted=begin is not None)
     server, replica = cluster.find_process(name)
     name = f"{server.name}-{replica}"
+    if cpus := server.cpus_of(replica):
+        os.sched_setaffinity(0, cpus)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     start_logging(name, json_lines=cluster.firefly.log == "json", level=cluster.firefly.log_level)
     if begin is None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from firefly_core.kernel.channel_config import ChannelConfig
 from firefly_core.kernel.config import (
+    KiB,
+    MiB,
     Misfit,
     Rate,
     Rule,
@@ -26,6 +28,7 @@ from firefly_core.kernel.config import (
     rate,
     secret,
     server,
+    size,
     text,
 )
 from firefly_core.kernel.table import table_of
@@ -33,6 +36,7 @@ from firefly_core.kernel.table import table_of
 __all__ = ["MAX_REPLICAS", "FireflyConfig", "ServerConfig"]
 
 MAX_REPLICAS = 256
+MAX_CPU = 4095
 MAX_PLUGINS = 256
 MAX_HANDLERS = 256
 
@@ -55,6 +59,17 @@ class FireflyConfig:
     log_level: str = key(
         choice("debug", "info", "warning", "error"), "the least important lines that are logged", default="info"
     )
+    log_folder: Path | None = key(
+        optional(path()),
+        "the folder for log files, one for each process; by default lines go to stderr only. SIGUSR1 opens them anew",
+        default=None,
+    )
+    log_size: int = key(
+        size(64 * KiB, 1024 * 1024 * MiB),
+        "bytes after which a log file is set aside and a new one begins",
+        default=52428800,
+    )
+    log_files: int = key(integer(1, 1000), "log files of each process that are set aside and kept", default=10)
     drain_timeout: float = key(
         duration(0.0, 3600.0), "seconds that a stopping server gives to work it has accepted", default=15.0
     )
@@ -108,6 +123,22 @@ def replicas() -> Rule:
     return _Replicas(needs, parse)
 
 
+class _Cpu(Rule):
+    __slots__ = ()
+
+    def settle(self, value: Any, site: Site) -> Any:  # noqa: ARG002
+        ours = os.sched_getaffinity(0)
+        if value not in ours:
+            raise Misfit(f"a processor that Firefly may use here: {', '.join(map(str, sorted(ours)))}")
+        return value
+
+
+def cpu() -> Rule:
+    """Accept the number of a processor of this machine."""
+    number = integer(0, MAX_CPU)
+    return _Cpu(number.needs, number.parse)
+
+
 class _Handlers(Rule):
     __slots__ = ()
 
@@ -147,5 +178,10 @@ class ServerConfig:
     critical: bool = key(boolean(), "whether everything stops with status 70 when this server gives up", default=False)
     reload: tuple[str, ...] = key(
         list_of(import_path()), "packages that a reload takes anew; by default those of the handlers", default=()
+    )
+    cpus: tuple[int, ...] = key(
+        list_of(cpu(), high=MAX_REPLICAS),
+        "the processors that its processes run on, dealt out to them in turn; by default all",
+        default=(),
     )
     stable: tuple[str, ...] = key(list_of(import_path()), "modules that a reload never touches", default=())

@@ -41,6 +41,13 @@ class Server:
     stable: tuple[str, ...]
     services: Mapping[str, Any]
     """The Config object of each service, by the service's name, in the file's order."""
+    cpus: tuple[int, ...] = ()
+    """The processors that its processes share; empty: all."""
+
+    def cpus_of(self, replica: int) -> set[int]:
+        """Give the processors of one replica: those that are dealt to it in turn; empty: all."""
+        dealt = self.cpus[replica - 1 :: self.replicas]
+        return set(dealt or self.cpus[(replica - 1) % len(self.cpus) :][:1]) if self.cpus else set()
 
     def process_names(self) -> list[str]:
         """Give the names of the processes: `NAME-1` to `NAME-N`."""
@@ -119,6 +126,7 @@ class _Reader:
             critical=made.critical,
             reload=made.reload,
             stable=made.stable,
+            cpus=made.cpus,
             services=MappingProxyType(services),
         )
 

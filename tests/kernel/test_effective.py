@@ -18,6 +18,8 @@ def test_every_key_has_its_value_or_its_default(game):
             "plugins": ["kit"],
             "log": "text",
             "log_level": "info",
+            "log_size": 52428800,
+            "log_files": 10,
             "drain_timeout": 15.0,
             "slow_hub": 0.1,
             "var": "var",
@@ -46,6 +48,7 @@ def test_every_key_has_its_value_or_its_default(game):
                 "handlers": [],
                 "critical": False,
                 "reload": [],
+                "cpus": [],
                 "stable": [],
                 "door": {
                     "listen": [
@@ -77,6 +80,7 @@ def test_every_key_has_its_value_or_its_default(game):
                 "handlers": [],
                 "critical": False,
                 "reload": [],
+                "cpus": [],
                 "stable": [],
                 "mesh": {"roots": ["gate"]},
                 "store": {

@@ -1,3 +1,6 @@
+import os
+
+import attrs
 import pytest
 
 from firefly_core.kernel.plugins import load_plugins
@@ -63,3 +66,27 @@ def test_services_of_a_server_cannot_be_changed(read):
     found, _ = read({"a": {"door": DOOR}})
     with pytest.raises(TypeError):
         found["a"].services["x"] = 1
+
+
+@pytest.mark.parametrize(
+    ("replicas", "cpus", "dealt"),
+    [
+        (1, (), [set()]),
+        (1, (0, 1), [{0, 1}]),
+        (2, (0, 1), [{0}, {1}]),
+        (2, (0, 1, 2, 3), [{0, 2}, {1, 3}]),
+        (3, (0, 1), [{0}, {1}, {0}]),
+    ],
+)
+def test_processors_are_dealt_to_the_replicas_in_turn(read, replicas, cpus, dealt):
+    found, _ = read({"a": {"replicas": replicas, "door": DOOR}})
+    server = attrs.evolve(found["a"], cpus=cpus)
+    assert [server.cpus_of(replica) for replica in range(1, replicas + 1)] == dealt
+
+
+def test_a_processor_that_is_not_there_is_told(read):
+    mine = min(os.sched_getaffinity(0))
+    found, problems = read({"a": {"cpus": [mine], "door": DOOR}})
+    assert (found["a"].cpus, problems) == ((mine,), [])
+    _, (problem,) = read({"a": {"cpus": [4095], "door": DOOR}})
+    assert "needs a processor that Firefly may use here" in problem

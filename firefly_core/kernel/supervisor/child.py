@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import enum
 import os
-import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from firefly_core.errors import ExitStatus
-from firefly_core.kernel.supervisor.backoff import Backoff, Restarts
+from firefly_core.kernel.supervisor.backoff import Backoff
 from firefly_core.kernel.supervisor.control_pipe import ControlPipe
-from firefly_core.kernel.supervisor.epochs import Epochs
-from firefly_core.kernel.supervisor.groups import Groups
-from firefly_core.kernel.supervisor.listeners import Listeners
-from firefly_core.kernel.supervisor.log import Log
+from firefly_core.kernel.supervisor.equipment import Equipment
 from firefly_core.kernel.supervisor.log_pipe import LogPipe
-from firefly_core.kernel.supervisor.loop import Loop, Timer
+from firefly_core.kernel.supervisor.loop import Timer
 from firefly_core.kernel.supervisor.plan import Plan, ServerPlan
-from firefly_core.kernel.supervisor.reaper import Ending, Reaper, kill_group
+from firefly_core.kernel.supervisor.reaper import Ending, kill_group
 from firefly_core.kernel.supervisor.spawn import spawn
 
-__all__ = ["CONTROL", "Child", "Equipment", "State"]
+__all__ = ["CONTROL", "Child", "State"]
 
 CONTROL = "FIREFLY_CONTROL"
 """The environment variable that gives a server the descriptor of its control pipe and its supervisor's pid."""
@@ -48,26 +43,6 @@ class State(enum.StrEnum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     FATAL = "fatal"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Equipment:
-    """What all processes of one supervisor are started and watched with."""
-
-    loop: Loop
-    log: Log
-    reaper: Reaper
-    groups: Groups
-    listeners: Listeners
-    epochs: Epochs
-    command: Callable[[str], Sequence[str]]
-    """Gives the command line of a process by its name."""
-    restarts: Restarts = field(default_factory=Restarts)
-    secret: bytes | None = None
-    """What all servers are told; None where they find a secret in the file."""
-    slow: float = 10.0
-    """A server that is not ready after so many seconds is mentioned."""
-    source: random.Random = field(default_factory=random.SystemRandom)
 
 
 class Child:

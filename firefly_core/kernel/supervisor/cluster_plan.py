@@ -17,6 +17,8 @@ from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan
 __all__ = ["plan_of"]
 
 NAMES_A_SERVER = type(server())
+OUR_OWN = ("give_up", "log_folder", "log_size", "log_files")
+"""Keys of [firefly] that no server reads: for the sake of these none is started anew."""
 PAGES = ("http", "https")
 
 
@@ -31,6 +33,9 @@ def plan_of(cluster: Cluster) -> Plan:
         servers=servers,
         source=cluster.document.text,
         json_log=cluster.firefly.log == "json",
+        log_folder=None if cluster.firefly.log_folder is None else str(cluster.firefly.log_folder),
+        log_size=cluster.firefly.log_size,
+        log_files=cluster.firefly.log_files,
         drain_timeout=cluster.firefly.drain_timeout,
         failures=None if give_up is None else max(1, round(give_up.count)),
         window=60.0 if give_up is None else give_up.seconds,
@@ -85,7 +90,8 @@ def _named(found: Server) -> Iterator[str]:
 
 def _fingerprint(name: str, needs: tuple[str, ...], cluster: Cluster) -> str:
     values = cluster.document.values
-    tables = [values.get("firefly"), *(values["servers"][server] for server in (name, *needs))]
+    shared = {key: value for key, value in values["firefly"].items() if key not in OUR_OWN}
+    tables = [shared, *(values["servers"][server] for server in (name, *needs))]
     text = json.dumps(tables, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

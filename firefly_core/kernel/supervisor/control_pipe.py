@@ -20,7 +20,8 @@ only the same user may open. Both are answered with the same number, by a result
     reload [name] [dry_run] [force]     the code of those servers; without a name the configuration too, then of all.
                                         Answered when it is done: {"taken": false, "problems": ["..."],
                                         "processes": {"world-1": report}}. What has problems anywhere changes nothing
-    restart name                        let it finish, end it, start it, also one that was given up or stopped
+    restart name [force]                let it finish, end it, start it, also one that was given up or stopped; refused
+                                        when it could not start as everything is on disk now, unless by `force`
     drain name [seconds]                route around it, let it finish what it has, end it; it stays away
     stop [name] [now]                   the same; without a name everything, and `firefly-run` ends. `now`: at once
 `restart`, `drain` and `stop` are answered {"accepted": true} at once, or with "wait": true when it is done.

@@ -69,8 +69,21 @@ class Desk:
     def _restart(self, asker: Asker, question: Question) -> None:
         targets = self._find(question.get("name"))
         self._free()
-        stages = [Stage(stop=[child], start=[child]) for child in targets]
-        self._work(asker, question, stages, targets, "started anew")
+        works = self._supervisor.works
+        assert works is not None
+
+        def checked(problems: list[str]) -> None:
+            if problems:
+                asker.answer(question.get("ask"), error="\n".join([*problems, "it would not start: nothing was done"]))
+                return
+            stages = [Stage(stop=[child], start=[child]) for child in targets]
+            self._work(asker, question, stages, targets, "started anew")
+
+        # What runs must not be stopped for something that cannot start; who knows better says so.
+        if question.get("force") is True:
+            checked([])
+        else:
+            works.check(checked)
 
     def _drain(self, asker: Asker, question: Question) -> None:
         targets = self._find(question.get("name"))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from firefly_core.kernel.supervisor import listeners
-from firefly_core.kernel.supervisor.child import Child, Equipment, State
+from firefly_core.kernel.supervisor.child import Child, State
+from firefly_core.kernel.supervisor.equipment import Equipment
 from firefly_core.kernel.supervisor.plan import Plan, stop_waves
 from firefly_core.kernel.supervisor.reload import Stage
 

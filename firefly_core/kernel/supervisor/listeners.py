@@ -18,7 +18,8 @@ from firefly_core.kernel.supervisor.plan import Address
 
 __all__ = ["Listeners", "problem_of", "process_listening_on"]
 
-BACKLOG = 1024
+BACKLOG = 4096
+"""Clients that may wait while a gate starts anew; Linux takes this or net.core.somaxconn, whichever is smaller."""
 
 
 class Listeners:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
+from firefly_core.kernel.supervisor.log_folder import LogFolder
 from firefly_core.kernel.supervisor.log_writer import LogWriter
 
 __all__ = ["OWN_NAME", "Log"]
@@ -24,15 +26,23 @@ class Log:
     """Formats lines as text (`world-1 | ...`) or JSON (one object a line) and hands them to the writer."""
 
     def __init__(
-        self, writer: LogWriter, *, colours: bool = False, clock: Callable[[], datetime.datetime] = _now
+        self,
+        writer: LogWriter,
+        *,
+        colours: bool = False,
+        terminal: bool = False,
+        clock: Callable[[], datetime.datetime] = _now,
     ) -> None:
         self._writer = writer
         self._colours = colours
+        self._terminal = terminal
         self._clock = clock
         self._prefixes: dict[str, bytes] = {}
         self._width = len(OWN_NAME)
         self.json = False
         """Whether lines are JSON objects; a server's own JSON lines then pass as they are."""
+        self.folder: LogFolder | None = None
+        """Where lines are kept in files."""
         self.lost: dict[str, int] = {}
         """How many lines of each source were dropped, ever."""
 
@@ -49,16 +59,22 @@ class Log:
     def lines(self, name: str, lines: Iterable[bytes]) -> None:
         """Write what the server `name` printed; `lines` are without their ends."""
         if self.json:
-            text = b"".join(self._as_json(name, line) for line in lines)
+            whole = [self._as_json(name, line) for line in lines]
         else:
-            prefix = self._prefixes.get(name) or name.encode() + b" | "
-            text = b"".join(prefix + CONTROL.sub(_escape, line) + b"\n" for line in lines)
-        if text:
-            self._writer.write(name, text)
+            whole = [CONTROL.sub(_escape, line) + b"\n" for line in lines]
+        if not whole:
+            return
+        if self.folder is not None:
+            self.folder.write(name, b"".join(whole))
+        if self.folder is None or self._terminal:
+            prefix = b"" if self.json else self._prefixes.get(name) or name.encode() + b" | "
+            self._writer.write(name, b"".join(prefix + line for line in whole))
 
     def say(self, level: str, event: str, **values: object) -> None:
         """Write an event of the supervisor; `level` is info, warning or error, `values` are shown by name."""
         moment = self._clock()
+        if self.folder is not None:
+            self.folder.write(OWN_NAME, self._kept(moment, level, event, values))
         if self.json:
             record = {"time": _stamp(moment), "level": level, "server": OWN_NAME, "event": event, **values}
             line = json.dumps(record, default=str)
@@ -73,13 +89,43 @@ class Log:
 
     def tell_lost(self) -> None:
         """Say how many lines were dropped since the last time; to be called about once a second."""
-        for name, lines in self._writer.take_lost().items():
-            self.lost[name] = self.lost.get(name, 0) + lines
-            self.say("warning", f"lines of {name} were dropped, they came too fast", lines=lines)
+        for writer in (self._writer, self.folder):
+            if writer is None:
+                continue
+            why, writer.trouble = writer.trouble or "they came too fast", ""
+            for name, lines in writer.take_lost().items():
+                self.lost[name] = self.lost.get(name, 0) + lines
+                self.say("warning", f"lines of {name} were dropped: {why}", lines=lines)
 
     def lose(self, name: str, lines: int) -> None:
         """Count lines of the server `name` that were dropped before they got here."""
         self._writer.lose(name, lines)
+
+    def keep(self, folder: Path | None, size: int, files: int) -> None:
+        """Keep lines in files from now on, as LogFolder says; None: in none."""
+        now = self.folder
+        if now is not None and (now.folder, now.size, now.files) == (folder, size, files):
+            return
+        self.folder = LogFolder(folder, size=size, files=files) if folder is not None else None
+        if now is not None:
+            now.close()
+
+    def reopen(self) -> None:
+        """Open the files anew, because somebody has moved them away."""
+        if self.folder is not None:
+            self.folder.reopen()
+
+    def close(self) -> None:
+        """Write what waits for the files, within a moment."""
+        if self.folder is not None:
+            self.folder.close()
+
+    def _kept(self, moment: datetime.datetime, level: str, event: str, values: Mapping[str, object]) -> bytes:
+        record = {"time": _stamp(moment), "level": level, "server": OWN_NAME, "event": event, **values}
+        if self.json:
+            return json.dumps(record, default=str).encode() + b"\n"
+        line = " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in record.items())
+        return CONTROL.sub(_escape, line.encode()) + b"\n"
 
     def _as_json(self, name: str, line: bytes) -> bytes:
         if line.startswith(b"{") and line.endswith(b"}"):

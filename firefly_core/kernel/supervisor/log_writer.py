@@ -11,8 +11,9 @@ import os
 import select
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 
-__all__ = ["LogWriter"]
+__all__ = ["QUEUE", "LogWriter"]
 
 QUEUE = 1024 * 1024
 BATCH = 64 * 1024
@@ -30,6 +31,8 @@ class LogWriter:
         self._changed = threading.Condition()
         self._closing = False
         self._broken = False
+        self.trouble = ""
+        """What kept lines from being written, the last time."""
         self._lost: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -65,12 +68,22 @@ class LogWriter:
 
     def _run(self) -> None:
         while batch := self._take():
-            written = self._put(b"".join(text for _, text in batch))
+            lost = self.put(batch)
             with self._changed:
                 for source, text in batch:
                     self._bytes[source] -= len(text)
-                    if not written:
-                        self._lost[source] += text.count(b"\n")
+                for source, lines in lost:
+                    self._lost[source] += lines
+        self.ended()
+
+    def put(self, batch: Sequence[tuple[str, bytes]]) -> list[tuple[str, int]]:
+        """Write whole lines, on the writer's own thread; gives how many lines of which source were lost."""
+        if self._put(b"".join(text for _, text in batch)):
+            return []
+        return [(source, text.count(b"\n")) for source, text in batch]
+
+    def ended(self) -> None:
+        """Release what `put` holds, when nothing more is written."""
 
     def _take(self) -> list[tuple[str, bytes]]:
         batch: list[tuple[str, bytes]] = []

@@ -58,6 +58,10 @@ class Plan:
     servers: tuple[ServerPlan, ...]
     source: str = ""
     json_log: bool = False
+    log_folder: str | None = None
+    """Where lines are kept in files; None: nowhere."""
+    log_size: int = 50 * 1024 * 1024
+    log_files: int = 10
     drain_timeout: float = 15.0
     failures: int | None = None
     """So many failures of a process within `window` seconds: it is given up; None: never."""

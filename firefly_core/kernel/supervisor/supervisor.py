@@ -23,10 +23,11 @@ from typing import Any
 from firefly_core.errors import ConfigurationError, ExitStatus
 from firefly_core.kernel.supervisor import listeners
 from firefly_core.kernel.supervisor.backoff import Restarts
-from firefly_core.kernel.supervisor.child import Child, Equipment, State
+from firefly_core.kernel.supervisor.child import Child, State
 from firefly_core.kernel.supervisor.control_socket import ControlSocket, socket_path
 from firefly_core.kernel.supervisor.desk import Desk
 from firefly_core.kernel.supervisor.epochs import Epochs
+from firefly_core.kernel.supervisor.equipment import Equipment
 from firefly_core.kernel.supervisor.fleet import Fleet
 from firefly_core.kernel.supervisor.groups import Groups
 from firefly_core.kernel.supervisor.lock import ConfigurationLock
@@ -101,6 +102,7 @@ class Supervisor:
         loop.on_signal(signal.SIGTERM, self._stop_signal)
         loop.on_signal(signal.SIGINT, self._stop_signal)
         loop.on_signal(signal.SIGHUP, self._hangup)
+        loop.on_signal(signal.SIGUSR1, self._log.reopen)
         loop.on_error = self._mishap
         self._ask_for_plan(self._begin)
         self._tick()
@@ -114,6 +116,7 @@ class Supervisor:
             if self._lock is not None:
                 self._lock.release()
             loop.close()
+            self._log.close()
         return self._status
 
     # ------------------------------------------------------------------------------------------------------- starting
@@ -129,6 +132,7 @@ class Supervisor:
         if plan is None:
             raise ConfigurationError(problems)
         self._log.json = plan.json_log
+        self._log.keep(Path(plan.log_folder) if plan.log_folder else None, plan.log_size, plan.log_files)
         lock = ConfigurationLock(Path(plan.var) / f"{Path(plan.path).stem}.lock")
         lock.take()
         self._lock = lock

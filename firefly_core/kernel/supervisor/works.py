@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from firefly_core.kernel.supervisor.child import Child
@@ -37,12 +38,13 @@ class Works:
         self._ask_for_plan = ask_for_plan
         self._stages: Reload | None = None
         self._overhaul: Overhaul | None = None
+        self._checking = False
 
     @property
     def under_way(self) -> str:
         """What is being done; empty: nothing."""
-        if self._overhaul is not None:
-            return "a reload"
+        if self._overhaul is not None or self._checking:
+            return "a reload or a check"
         return "a restart, a drain or a stop" if self._stages is not None else ""
 
     def restarts(self, child: Child) -> bool:
@@ -66,6 +68,16 @@ class Works:
         self._overhaul = Overhaul(self._loop, self._log, self._fleet, wish, self._adopt, done)
         self._ask_for_plan(self._overhaul.planned)
 
+    def check(self, on_done: Callable[[list[str]], None]) -> None:
+        """Have everything checked as it is on disk; `on_done` gets the problems. Only while nothing is under way."""
+
+        def checked(_plan: Plan | None, problems: list[str]) -> None:
+            self._checking = False
+            on_done(problems)
+
+        self._checking = True
+        self._ask_for_plan(checked)
+
     def work_through(self, stages: list[Stage], on_done: Callable[[], None], patience: Patience | None = None) -> None:
         """Stop and start processes, stage by stage; then call `on_done`. Only while nothing is under way."""
 
@@ -78,6 +90,7 @@ class Works:
 
     def _adopt(self, plan: Plan, on_done: Callable[[], None]) -> None:
         self._log.json = plan.json_log
+        self._log.keep(Path(plan.log_folder) if plan.log_folder else None, plan.log_size, plan.log_files)
         for warning in plan.warnings:
             self._log.say("warning", warning)
 

@@ -8,7 +8,8 @@ RUN = """
     import json, random, signal, sys
     from pathlib import Path
     from firefly_core.kernel.supervisor.backoff import Restarts
-    from firefly_core.kernel.supervisor.child import Child, Equipment, State
+    from firefly_core.kernel.supervisor.child import Child, State
+    from firefly_core.kernel.supervisor.equipment import Equipment
     from firefly_core.kernel.supervisor.epochs import Epochs
     from firefly_core.kernel.supervisor.groups import Groups
     from firefly_core.kernel.supervisor.listeners import Listeners

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from firefly_core.kernel.supervisor.child import Equipment, State
+from firefly_core.kernel.supervisor.child import State
+from firefly_core.kernel.supervisor.equipment import Equipment
 from firefly_core.kernel.supervisor.fleet import Fleet
 from firefly_core.kernel.supervisor.log import Log
 from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan

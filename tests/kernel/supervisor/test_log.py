@@ -16,6 +16,7 @@ class Writer:
     def __init__(self):
         self.text = b""
         self.lost = {}
+        self.trouble = ""
 
     def write(self, source, text):
         self.text += text
@@ -90,3 +91,58 @@ def test_dropped_lines_are_said_once_and_summed_for_the_status(writer):
     log.lose("gate-1", 1)
     log.tell_lost()
     assert log.lost == {"gate-1": 8}
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_with_a_folder_lines_go_there_and_own_ones_to_both(writer, tmp_path, json_lines):
+    log = Log(writer, clock=lambda: NOON)
+    log.json = json_lines
+    log.introduce(["world-1"])
+    log.keep(tmp_path, 100_000, 3)
+    log.lines("world-1", [b"one\x07"])
+    log.say("warning", "something", number=3)
+    log.close()
+    assert b"one" not in writer.text
+    assert b"something" in writer.text
+    world, own = ((tmp_path / f"{name}.log").read_text() for name in ("world-1", "firefly-run"))
+    if json_lines:
+        assert json.loads(world)["text"] == "one\x07"
+        assert json.loads(own) | {"time": ""} == {
+            "time": "", "level": "warning", "server": "firefly-run", "event": "something", "number": 3,
+        }  # fmt: skip
+    else:
+        assert world == "one\\x07\n"
+        assert (
+            own
+            == 'time="2026-11-23T12:00:00.000+00:00" level="warning" server="firefly-run" event="something" number=3\n'
+        )
+
+
+def test_whoever_sits_at_a_terminal_sees_all_lines_although_they_are_kept(writer, tmp_path):
+    log = Log(writer, terminal=True)
+    log.keep(tmp_path, 100_000, 3)
+    log.lines("world-1", [b"one"])
+    log.close()
+    assert writer.text == b"world-1 | one\n"
+
+
+def test_what_a_folder_lost_is_said_with_the_reason(writer, tmp_path):
+    (tmp_path / "log").write_text("no folder")
+    log = Log(writer)
+    log.keep(tmp_path / "log", 100_000, 3)
+    log.lines("world-1", [b"one"])
+    log.close()
+    log.tell_lost()
+    assert f"lines of world-1 were dropped: {tmp_path}/log/world-1.log: " in writer.text.decode()
+    assert log.lost["world-1"] == 1
+
+
+def test_the_same_folder_again_changes_nothing_and_none_ends_it(writer, tmp_path):
+    log = Log(writer)
+    log.keep(tmp_path, 100_000, 3)
+    folder = log.folder
+    log.keep(tmp_path, 100_000, 3)
+    assert log.folder is folder
+    log.keep(None, 100_000, 3)
+    log.lines("world-1", [b"one"])
+    assert writer.text == b"world-1 | one\n"

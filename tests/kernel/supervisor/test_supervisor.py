@@ -537,3 +537,52 @@ def test_the_supervisor_itself_loads_no_gevent_and_no_plugin():
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+def test_log_files_are_kept_and_opened_anew_by_sigusr1(house):
+    folder = house.folder / "logs"
+    house.declare({"world": {}}, log_folder=str(folder))
+    house.behave({"world-1": {"prints": "one\ntwo\n"}})
+    house.start()
+    house.wait_ready()
+    house.wait(lambda: (folder / "world-1.log").exists() and (folder / "world-1.log").read_text() == "one\ntwo\n")
+    assert "two" not in house.log()
+    (folder / "firefly-run.log").rename(folder / "moved")
+    house.process.send_signal(signal.SIGUSR1)
+    assert house.stop() == 0
+    assert "all servers ready" in (folder / "moved").read_text()
+    assert "world-1 has stopped" in (folder / "firefly-run.log").read_text()
+
+
+def test_without_log_files_sigusr1_does_nothing(house):
+    house.start()
+    house.wait_ready()
+    house.process.send_signal(signal.SIGUSR1)
+    assert house.stop() == 0
+
+
+def test_systemd_hears_of_the_start_a_reload_and_the_stop_and_servers_cannot_speak_to_it(house, monkeypatch):
+    address = str(house.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        monkeypatch.setenv("WATCHDOG_USEC", "4000000")
+        house.start()
+        heard = []
+
+        def hear(word):
+            while not heard or not heard[-1].startswith(word):
+                heard.append(systemd.recv(1000).decode())
+
+        hear("READY=1")
+        assert len(house.events("ready")) == 1
+        with open(f"/proc/{house.pid_of('world-1')}/environ", "rb") as environ:
+            assert b"NOTIFY_SOCKET" not in environ.read()
+        hear("WATCHDOG=1")
+        house.process.send_signal(signal.SIGHUP)
+        hear("RELOADING=1")
+        hear("READY=1")
+        house.process.send_signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert house.wait_exit() == 0

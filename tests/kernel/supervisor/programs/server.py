@@ -60,7 +60,7 @@ if "exits" in behaviour:
 time.sleep(behaviour.get("ready_after", 0))
 if behaviour.get("ready", True):
     note("ready")
-    say(say="ready")
+    say(say="ready", code=behaviour.get("code"))
 for question in behaviour.get("asks", ()):
     say(**question)
     note("answer", answer=json.loads(reader.readline()))
@@ -70,15 +70,24 @@ if "dies_after" in behaviour:
 
 listeners = [socket.socket(fileno=fd) for fd in begin["listeners"].values()]
 flood = behaviour.get("flood")
-line = b"x" * 99 + b"\n"
+noise = b"x" * 99 + b"\n"
 while True:
     ready, _, _ = select.select([wake, control, *listeners], [], [], 0 if flood else None)
     for listener in set(ready) & set(listeners):
         client, _ = listener.accept()
         client.sendall(f"{name} {os.getpid()}".encode())
         client.close()
-    if control in ready and not control.recv(1, socket.MSG_PEEK):
-        os._exit(1)
+    if control in ready:
+        line = reader.readline()
+        if not line:
+            os._exit(1)
+        order = json.loads(line)
+        if order.get("do") == "reload":
+            note("reload", dry_run=order["dry_run"], force=order["force"])
+            if behaviour.get("dies_of_reload"):
+                sys.exit(1)
+            report = behaviour.get("report", {"problems": [], "taken": not order["dry_run"]})
+            say(say="reloaded", number=order["number"], report=report, code={"hash": "new"})
     if wake in ready:
         for number in wake.recv(100):
             note("signal", signal=signal.Signals(number).name)
@@ -91,7 +100,7 @@ while True:
                 sys.exit(0)
     if flood:
         began = time.monotonic()
-        os.write(1, line * 600)
+        os.write(1, noise * 600)
         note_slow = time.monotonic() - began
         if note_slow > 0.5:
             note("blocked", seconds=note_slow)
