@@ -80,6 +80,11 @@ class Links:
         context = _usable(listen.own.serving, f"{listen.url}: its certificate and key")
         return TlsNetwork(kernel.network, kernel.deadlines, server=context, timeout=self.limits.hello_timeout)
 
+    @property
+    def down(self) -> int:
+        """How many roots this server cannot reach just now."""
+        return sum(dialer.channel is None for dialer in self._dialers.values())
+
     def stop(self) -> None:
         """Dial no more, and close the channels that were dialed."""
         for dialer in self._dialers.values():
@@ -91,7 +96,7 @@ class Links:
         return {
             "made_total": self.made,
             "dials_total": sum(dialer.tries for dialer in dialers),
-            "down": sum(dialer.channel is None for dialer in dialers),
+            "down": self.down,
             **{f"closed_{reason}_total": count for reason, count in self.closed.items()},
         }
 

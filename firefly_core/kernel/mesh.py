@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -250,19 +251,30 @@ class Mesh:
         if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
             return self._call_here(own, arguments, self._timeout(timeout, own.timeout, context), context)
         params = plain(list(arguments))
+        now = self._kernel.clock.monotonic
+        ends = math.inf
+        attempts = 0
         tried: set[str] = set()
-        for attempt in range(1, ATTEMPTS + 1):
-            peer, offer = self._provider(name, to, key, tried)
+        ignorant: set[str] = set()
+        while True:
+            peer, offer = self._provider(name, to, key, tried | ignorant)
             meta = self._meta(context, to, key, direct=offer is not None)
-            wait = self._timeout(timeout, offer.timeout if offer else None, context)
+            wait = min(ends - now(), self._timeout(timeout, offer.timeout if offer else None, context))
+            # A second try has what the first one has left.
+            ends = min(ends, now() + wait)
             try:
                 return peer.call(name, *params, timeout=wait, meta=meta)
-            except Disconnected as error:
-                again = not error.sent or (offer is not None and offer.idempotent)
-                if not again or attempt == ATTEMPTS:
+            except NoSuchMethod:
+                ignorant.add(peer.name)
+                if offer is not None or not self._roots(ignorant):
+                    self._say_missing(name, offer)
                     raise
+            except Disconnected as error:
                 tried.add(peer.name)
-        raise Disconnected(f"nobody answers {name}", sent=False)
+                attempts += 1
+                again = not error.sent or (offer is not None and offer.idempotent)
+                if not again or attempts == ATTEMPTS:
+                    raise
 
     def notify(
         self,
@@ -282,6 +294,10 @@ class Mesh:
             peer, offer = self._provider(name, to, key, set())
         except CallError:
             return False
+        if offer is None and self._roots({peer.name}):
+            # Only an answer tells which root knows a provider.
+            self._kernel.runners.run(self._call_unheard, name, plain(list(arguments)), to, key)
+            return True
         meta = self._meta(context, to, key, direct=offer is not None)
         return peer.notify(name, *plain(list(arguments)), meta=meta)
 
@@ -296,6 +312,10 @@ class Mesh:
                 if expired is not timer:
                     raise
                 raise DeadlineExceeded(f"{handler.name} took longer than {wait:.3f} s") from None
+
+    def _call_unheard(self, name: str, arguments: Sequence[Any], to: str | None, key: object) -> None:
+        with contextlib.suppress(CallError):
+            self.call(name, arguments, to=to, key=key)
 
     @property
     def _default(self) -> float:
@@ -330,12 +350,22 @@ class Mesh:
             return peer, peer.remotes[name]
         if to is not None and (named := self.peers.get(to)) is not None and named.connected and named.announced:
             raise NoSuchMethod(f"{to} does not provide {name}")
-        roots = [peer for peer in self.peers.values() if peer.connected and ROOT_ROLE in peer.roles]
+        roots = self._roots(tried) or self._roots(set())
         if roots:
             return _choose(name, roots, key), None
         if self.expected or any(not peer.connected for peer in self.peers.values()):
             raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
         raise NoSuchMethod(name)
+
+    def _roots(self, but: Collection[str]) -> list[Peer]:
+        """Give the connected roots, which may know a provider that this server does not."""
+        roots = (peer for peer in self.peers.values() if peer.connected and ROOT_ROLE in peer.roles)
+        return [peer for peer in roots if peer.name not in but]
+
+    def _say_missing(self, name: str, offer: RemoteOffer | None) -> None:
+        """Raise Disconnected where a root is away that might have known a provider."""
+        if offer is None and self._kernel.links.down:
+            raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
 
     def _providers(self, name: str, to: str | None) -> list[Peer]:
         found = [
