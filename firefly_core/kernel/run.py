@@ -38,4 +38,4 @@ def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
         def run(context: Context, body: bytes) -> bytes:
             return encode(function(context, decode(body)))
 
-    return guard_body(handler, run)
+    return guard_body(handler, run, kernel.clock)
