@@ -8,21 +8,22 @@ from firefly_core.testing.watchers import NANOSECONDS
 __all__ = ["VirtualClock"]
 
 MONOTONIC_START = 1_000.0
-"""What `monotonic` gives at the beginning; not zero, which no real clock gives."""
+"""What `monotonic` gives at the beginning, unless told otherwise; not zero, which no real clock gives."""
 
 
 class VirtualClock:
     """A server's view of the time. Each server of a cluster may have one of its own, set wrong by `jump`."""
 
-    __slots__ = ("_loop", "_skew")
+    __slots__ = ("_loop", "_skew", "_start")
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, *, start: float = MONOTONIC_START) -> None:
         self._loop = loop
         self._skew = 0.0
+        self._start = start
 
     def monotonic(self) -> float:
         """Give seconds that never go back; no jump moves them."""
-        return MONOTONIC_START + self._loop.nanoseconds / NANOSECONDS
+        return self._start + self._loop.nanoseconds / NANOSECONDS
 
     def time(self) -> float:
         """Give seconds since 1970-01-01 UTC, as this clock believes."""

@@ -7,7 +7,8 @@
         cluster.crash("world")
         ...
 
-On the virtual loop every server has a clock of its own, which `clock("world").jump(3600)` sets wrong.
+On the virtual loop every server has a clock of its own, which `clock("world").jump(3600)` sets wrong; monotonic time
+begins somewhere else for each.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class InProcessCluster:
     ) -> FakeClient:
         """Connect a fake client to the first listener that speaks `protocol` and has `scheme`, of any server or of one.
 
-        `wire` is needed for formats other than json and datapack. `host` names the client in the network, for faults;
+        `wire` is needed for formats that are not Firefly's. `host` names the client in the network, for faults;
         `address` is where it seems to come from. `options` are FakeClient's.
         """
         listen = self._declaration.find_listener(server, protocol, scheme)
@@ -233,7 +234,11 @@ class InProcessCluster:
         loop = get_hub().loop
         if not isinstance(loop, VirtualLoop):
             raise RuntimeError("clocks can be set in virtual time only")
-        return self._clocks.setdefault(process, VirtualClock(loop))
+        if process not in self._clocks:
+            # As between machines: nobody's monotonic clock means anything to anybody else.
+            start = random.Random(f"{self.seed} clock of {process}").uniform(1_000, 1_000_000)  # noqa: S311
+            self._clocks[process] = VirtualClock(loop, start=start)
+        return self._clocks[process]
 
     def _links(self) -> Iterator[tuple[str, str]]:
         for process, kernel in self.kernels.items():

@@ -9,7 +9,7 @@ from typing import Any
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.kernel.groups import check_group
 from firefly_core.kernel.marks import Policy, Push
-from firefly_core.kernel.session import Session, SessionData, Uid
+from firefly_core.kernel.session import Session, SessionData, Uid, check_reason, check_route, check_uid
 
 __all__ = ["FakeSession"]
 
@@ -79,6 +79,7 @@ class FakeSession(Session):
         return Deadline(lambda: None)
 
     def bind(self, uid: Uid) -> None:
+        check_uid(uid)
         if self.uid is not None and self.uid != uid:
             raise ValueError(f"this session is {self.uid!r} already")
         self.uid = uid
@@ -91,6 +92,7 @@ class FakeSession(Session):
             self._record("session", push, value, policy, key, self)
 
     def kick(self, reason: str) -> None:
+        check_reason(reason)
         if self.closed:
             return
         self.kicked = reason
@@ -112,4 +114,5 @@ class FakeSession(Session):
             self._groups.pop(group, None)
 
     def route(self, server: str, process: str | None) -> None:
+        check_route(server, process)
         self.routes[server] = process

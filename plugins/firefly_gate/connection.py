@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
 
-__all__ = ["FLUSH_AT", "Connection"]
+__all__ = ["FLUSH_AT", "LOOKS", "Connection"]
 
 FLUSH_AT = 32
 """Answers that are joined into one write at most."""
+
+
+LOOKS = 6
+"""Looks in one heartbeat: silence is known to a sixth of it, and never taken for longer than it is."""
+ASK, DEAD = LOOKS - 1, 2 * LOOKS - 1
+"""Silent looks in a row at which a client is asked for a sign of life, and at which it is dead."""
 
 
 class Connection(Serial):
@@ -54,7 +60,7 @@ class Connection(Serial):
         self.asked = False
         """Whether it was asked for a sign of life and has given none."""
         self.silent = 0
-        """Looks in a row at which nothing had come from a client that cannot be asked."""
+        """Looks in a row at which nothing had come."""
         self.allowance = gate.burst
         """Messages it may send before it is read slower."""
         self.refilled = gate.kernel.clock.monotonic()
@@ -191,12 +197,13 @@ class Connection(Serial):
         if self.heard:
             self.heard = self.asked = False
             self.silent = 0
-        elif busy:
-            return
-        elif self.asked:
-            self.stream.close("timeout")
-        else:
-            self._ask()
+        elif not busy:
+            self.silent += 1
+            if self.asked:
+                if self.silent >= DEAD:
+                    self.stream.close("timeout")
+            elif self.silent >= ASK:
+                self._ask()
 
     def _ask(self) -> None:
         frame = self.wire.encode_heartbeat()
@@ -213,8 +220,7 @@ class Connection(Serial):
     def _wait_on(self) -> None:
         """Bear the silence of a client that cannot be asked, for as long as the configuration says."""
         config = self.gate.config
-        self.silent += 1
-        if 0 < config.idle_timeout <= self.silent * config.heartbeat:
+        if 0 < config.idle_timeout <= self.silent * config.heartbeat / LOOKS:
             self.say_goodbye("idle")
 
     def welcome_player(self) -> None:

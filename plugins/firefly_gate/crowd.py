@@ -46,7 +46,7 @@ class Crowd:
         """Let a session go, out of its groups too."""
         self.sessions.pop(session.id, None)
         self.unbind(session)
-        for group in session.groups or ():
+        for group in session.groups:
             self._remove(session, group)
 
     def bind(self, session: GateSession, uid: Uid) -> None:
@@ -69,17 +69,17 @@ class Crowd:
         check_group(group)
         if session.closed:
             return
-        if session.groups is None:
-            session.groups = set()
-        if group not in session.groups and len(session.groups) >= MAX_GROUPS:
+        if group in session.groups:
+            return
+        if len(session.groups) >= MAX_GROUPS:
             raise ValueError(f"a session may be in {MAX_GROUPS} groups")
-        session.groups.add(group)
+        session.groups = (*session.groups, group)
         self.groups.setdefault(group, {})[session.id] = session
 
     def drop(self, session: GateSession, group: str) -> None:
         """End a membership."""
-        if session.groups is not None:
-            session.groups.discard(group)
+        if group in session.groups:
+            session.groups = tuple(other for other in session.groups if other != group)
         self._remove(session, group)
 
     def _remove(self, session: GateSession, group: str) -> None:

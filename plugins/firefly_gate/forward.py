@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from firefly_core.errors import CallError, Disconnected
+from firefly_core.errors import CallError, Disconnected, Unavailable
 from firefly_core.kernel.peer import Peer
 from firefly_core.wire.protocol import Request
 
@@ -34,17 +34,19 @@ class Forward(msgspec.Struct, eq=False):
         seen = session.seen
         if seen is None:
             seen = session.seen = {}
-        if seen.get(peer.name) != session.version:
-            peer.notify("firefly.session", "state", session.id, session.version, session.state(peer.name))
-            seen[peer.name] = session.version
-        session.open += 1
         self.peer = peer
         self.tries += 1
         request = self.request
         params = (session.id, self.command.id, request.body, request.request_id)
+        session.open += 1
         try:
+            if seen.get(peer.name) != session.version:
+                if not peer.notify("firefly.session", "state", session.id, session.version, session.state(peer.name)):
+                    raise Unavailable(f"{peer.name} cannot be told of this session just now")
+                seen[peer.name] = session.version
             peer.call_later("firefly.command", params, self._answered, timeout=self.command.timeout)
-        except CallError as error:
+        except Exception as error:
+            # Whatever it is, the client is told: this may be the hub, where nobody would catch it.
             session.open -= 1
             session.fail(request, error)
             session.gate.flush_later(session)

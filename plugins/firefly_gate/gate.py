@@ -19,14 +19,14 @@ from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.roots import has_nodes
 from firefly_core.kernel.service import Phase, Service
-from firefly_core.kernel.session import Uid
+from firefly_core.kernel.session import Uid, check_uid
 from firefly_core.wire.protocol import Request
 from firefly_gate.admission import Admission
 from firefly_gate.authentication import Authentication
 from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
-from firefly_gate.connection import Connection
+from firefly_gate.connection import LOOKS, Connection
 from firefly_gate.counts import Counts
 from firefly_gate.crowd import Crowd
 from firefly_gate.door import Door, listen_problems
@@ -46,8 +46,8 @@ DRAIN_LOOK = 0.02
 """Seconds between two looks at who is done."""
 SLICE = 200
 """Clients that are told in one go that the gate closes."""
-SWEEPS = 15
-"""The heartbeat looks at one fifteenth of the sessions at a time."""
+SWEEPS = 5
+"""The heartbeat looks at one fifth of the sessions at a time."""
 TOO_FAST = 15.0
 """Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
 
@@ -75,7 +75,7 @@ class Gate(Service):
         self.authentication = Authentication(self)
         self._number = _gate_number(kernel)
         self._next = 0
-        self._farewells = Farewells()
+        self._farewells = Farewells(kernel)
         self._unflushed: list[GateSession] = []
         self._heartbeat: gevent.Greenlet[[], None] | None = None
         self.closing = False
@@ -221,8 +221,7 @@ class Gate(Service):
 
         Raises ValueError for another uid or a bad one, Unavailable, Refuse.
         """
-        if isinstance(uid, bool) or not isinstance(uid, (int, str)) or uid == "":
-            raise ValueError(f"a uid is an int or a text, not {uid!r}")
+        check_uid(uid)
         if session.uid is not None and session.uid != uid:
             raise ValueError(f"this session is {session.uid!r} already")
         if session.closed or session.uid == uid:
@@ -341,7 +340,7 @@ class Gate(Service):
         """Ask silent clients for a sign of life, and end those that stay silent."""
         slot = 0
         while True:
-            gevent.sleep(self.config.heartbeat / SWEEPS)
+            gevent.sleep(self.config.heartbeat / LOOKS / SWEEPS)
             slot = (slot + 1) % SWEEPS
             for session in self.crowd.slot(slot, SWEEPS):
                 session.look(busy=session.open > 0 or session.parked is not None)

@@ -176,7 +176,7 @@ class Resumption:
         state = {
             "uid": session.uid,
             "data": session.data.plain(),
-            "groups": sorted(session.groups or ()),
+            "groups": sorted(session.groups),
             "routes": session.routes or {},
             "timeout": self._gate.config.resume_timeout,
         }

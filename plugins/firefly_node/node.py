@@ -27,6 +27,9 @@ from firefly_node.session import NodeSession
 
 __all__ = ["Node"]
 
+LONGEST = 30.0
+"""Seconds for which a player's next session is held up by the end of his last one."""
+
 DRAIN_LOOK = 0.02
 """Seconds between two looks whether everything is done."""
 
@@ -197,6 +200,9 @@ class Node(Service):
             raise Unavailable("this player has logged in elsewhere")
         self.players[uid] = session
         if older is not None:
+            if older.closed and self.kernel.clock.monotonic() - older.ended > LONGEST:
+                self.kernel.log.error("the session %d ended %.0f s ago and still runs a command", older.id, LONGEST)
+                return
             session.behind = older
             if not older.closed:
                 del self.sessions[older.gate.name][older.id]
@@ -209,6 +215,7 @@ class Node(Service):
 
     def _end(self, session: NodeSession) -> None:
         session.closed = True
+        session.ended = self.kernel.clock.monotonic()
         self._count(-1)
         if session.timers is not None:
             session.timers.cancel()

@@ -23,7 +23,15 @@ from firefly_core.kernel.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.peer import Peer
 from firefly_core.kernel.serial import Serial
-from firefly_core.kernel.session import Session, SessionData, SessionTimers, Uid
+from firefly_core.kernel.session import (
+    Session,
+    SessionData,
+    SessionTimers,
+    Uid,
+    check_reason,
+    check_route,
+    check_uid,
+)
 
 if TYPE_CHECKING:
     from firefly_core.wire.codec import Codec
@@ -47,6 +55,7 @@ class NodeSession(Session, Serial):
         "buckets",
         "closed",
         "codec",
+        "ended",
         "gate",
         "generation",
         "id",
@@ -65,7 +74,8 @@ class NodeSession(Session, Serial):
         self.uid: Uid | None = None
         self.codec: Codec
         self.closed = False
-        self.buckets: dict[int, tuple[float, float]] | None = None
+        self.ended = 0.0
+        self.buckets: dict[int, float] | None = None
         self.version = 0
         self.timers: SessionTimers | None = None
         self.queue: deque[Callable[[], None]] = deque()
@@ -201,6 +211,7 @@ class NodeSession(Session, Serial):
         return self._data
 
     def bind(self, uid: Uid) -> None:
+        check_uid(uid)
         try:
             generation = self.gate.call("firefly.session", "bind", self.id, uid)
         except RemoteError as error:
@@ -241,6 +252,7 @@ class NodeSession(Session, Serial):
             self._done()
 
     def kick(self, reason: str) -> None:
+        check_reason(reason)
         self._tell("kick", reason)
 
     def join(self, group: str) -> None:
@@ -259,6 +271,7 @@ class NodeSession(Session, Serial):
             self._groups.discard(group)
 
     def route(self, server: str, process: str | None) -> None:
+        check_route(server, process)
         self._tell("route", server, process)
 
     def _tell(self, verb: str, *arguments: Any) -> None:

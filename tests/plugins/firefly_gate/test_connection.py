@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from firefly_core import command
-from firefly_core.testing import InProcessCluster, virtual_time
+from firefly_core.testing import Conditions, InProcessCluster, virtual_time
 
 TOML = """
 [firefly]
@@ -13,6 +13,7 @@ plugins = ["gate", "protocols"]
 listen = [
   { url = "tcp://127.0.0.1:11009", protocol = "datapack", codec = "json" },
   { url = "tcp://127.0.0.1:11010", protocol = "json" },
+  { url = "ws://127.0.0.1:11011/", protocol = "json", origins = ["none"] },
 ]
 rate = "off"
 KEYS
@@ -34,11 +35,12 @@ def connect():
     with virtual_time(seed=1):
         clusters = []
 
-        def connect(protocol, keys=""):
+        def connect(protocol, keys="", **options):
             cluster = InProcessCluster(TOML.replace("KEYS", keys), handlers={"gate": [login, rest]})
             clusters.append(cluster)
             cluster.start()
-            client = cluster.connect(protocol=protocol)
+            client = cluster.connect(protocol=protocol, **options)
+            client.network = cluster.network
             client.request(1, 7)
             client.gate = cluster.kernel("gate").services["gate"]
             return client
@@ -77,5 +79,26 @@ def test_idle_time_does_not_run_while_a_command_does(connect):
 
 def test_a_client_that_can_be_asked_is_not_idle(connect):
     client = connect("json", "idle_timeout = 30.0")
+    gevent.sleep(300)
+    assert client.closed is None
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ws"])
+@pytest.mark.parametrize("after", [0.0, 1.3, 7.0, 14.9, 20.0, 40.0])
+def test_a_client_that_is_gone_without_a_word_is_found_within_twice_the_heartbeat(connect, scheme, after):
+    client = connect("json", "resume_timeout = 0", scheme=scheme, host="player")
+    gevent.sleep(after)
+    client.request(1, 7)
+    client.network.cut("player", "gate-1", both=True)
+    gevent.sleep(27)
+    assert client.gate.counts.closed["timeout"] == 0
+    gevent.sleep(3.5)
+    assert client.gate.counts.closed["timeout"] == 1
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ws"])
+def test_a_client_whose_answer_takes_ten_seconds_is_not_gone(connect, scheme):
+    client = connect("json", scheme=scheme, host="player")
+    client.network.set_conditions("player", "gate-1", Conditions(delay=5.0))
     gevent.sleep(300)
     assert client.closed is None
