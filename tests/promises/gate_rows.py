@@ -11,6 +11,7 @@ from firefly_core import command
 from firefly_core.errors import RemoteError
 from firefly_core.testing import InProcessCluster, virtual_time
 from tests.promises.ledger import Outcome, Row
+from tests.promises.running_game import free_ports
 
 __all__ = ["ROWS"]
 
@@ -238,14 +239,11 @@ def a16_order(count: int) -> Outcome:
 def a17_fair(count: int) -> Outcome:
     """One client pipelines `count` commands while ten others ping, in real time: p99 of the pings."""
     waits: list[float] = []
-    with InProcessCluster(
-        TOML.format(keys='rate = "off"\nqueue = 67108864', origins='"none"')
-        .replace(":11010", ":21010")
-        .replace(":11011", ":21011")
-        .replace(":10000", ":20100"),
-        handlers={"gate": [login, echo], "world": [unused]},
-        network="sockets",
-    ) as made:
+    toml = TOML.format(keys='rate = "off"\nqueue = 67108864', origins='"none"')
+    for fixed, free in zip((11010, 11011, 10000), free_ports(3), strict=True):
+        toml = toml.replace(f":{fixed}", f":{free}")
+    handlers = {"gate": [login, echo], "world": [unused]}
+    with InProcessCluster(toml, handlers=handlers, network="sockets") as made:
         made.start("gate")
         clients = [made.connect(protocol="json", scheme="tcp") for _ in range(11)]
         for uid, client in enumerate(clients):

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["JSON", "PAGE", "Outcome", "Row", "append", "page"]
+__all__ = ["JSON", "PAGE", "Outcome", "Row", "append", "page", "slice_of"]
 
 ROOT = Path(__file__).parents[2]
 JSON = ROOT / "docs" / "promises.json"
@@ -73,6 +73,11 @@ def append(row: Row, outcome: Outcome) -> dict[str, Any]:
 def read() -> list[dict[str, Any]]:
     """Give every outcome so far, oldest first."""
     return json.loads(JSON.read_text()) if JSON.exists() else []
+
+
+def slice_of(name: str) -> int:
+    """Give the number of the slice that is counted now, from 1: a seed with which no slice was counted before."""
+    return 1 + sum(entry["row"] == name for entry in read())
 
 
 def page(entries: Iterable[dict[str, Any]]) -> str:

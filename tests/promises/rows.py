@@ -5,8 +5,11 @@ from __future__ import annotations
 from tests.promises import (
     channel_rows,
     crash_rows,
+    decoder_rows,
     fleet_rows,
     gate_rows,
+    halfopen_rows,
+    hostile_rows,
     journal_rows,
     outage_rows,
     player_rows,
@@ -17,7 +20,10 @@ from tests.promises.ledger import Row
 __all__ = ["ROWS"]
 
 ROWS: list[Row] = [
+    *decoder_rows.ROWS,
     *gate_rows.ROWS,
+    *hostile_rows.ROWS,
+    *halfopen_rows.ROWS,
     *channel_rows.ROWS,
     *simulated_rows.ROWS,
     *crash_rows.ROWS,
