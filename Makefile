@@ -45,8 +45,8 @@ fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
 
 docs: $(STAMP) ## Make docs/config.md anew from what services and protocols declare
-	@$(BIN)/python -m firefly_core.kernel.config_page docs/config.md
-	@$(BIN)/python -m firefly_core.kernel.hooks_page docs/hooks.md
+	@$(BIN)/python -m firefly_core.kernel.config.config_page docs/config.md
+	@$(BIN)/python -m firefly_core.kernel.plugins.hooks_page docs/hooks.md
 
 clean: ## Remove what the targets made; var/ (the players' data) stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info

@@ -29,8 +29,8 @@ from benchmarks.machine import open_files  # noqa: E402
 from benchmarks.places import ROOT  # noqa: E402
 from benchmarks.process import free_port  # noqa: E402
 from firefly_core import command, push, remote  # noqa: E402
-from firefly_core.kernel.context import HandlerContext  # noqa: E402
-from firefly_core.kernel.run import runner_of  # noqa: E402
+from firefly_core.kernel.handlers.context import HandlerContext  # noqa: E402
+from firefly_core.kernel.handlers.run import runner_of  # noqa: E402
 from firefly_core.testing import InProcessCluster  # noqa: E402
 
 TOML = """

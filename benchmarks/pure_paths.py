@@ -24,9 +24,9 @@ from firefly_gate.commands import Command  # noqa: E402
 from benchmarks.places import GAME  # noqa: E402
 from benchmarks.wire import BODY, datapack, json_request  # noqa: E402
 from firefly_core.channel.calls import CallHandle  # noqa: E402
-from firefly_core.kernel.cluster import load  # noqa: E402
+from firefly_core.kernel.config.cluster import load  # noqa: E402
 from firefly_core.kernel.kernel import Kernel  # noqa: E402
-from firefly_core.kernel.peer import Peer  # noqa: E402
+from firefly_core.kernel.mesh.peer import Peer  # noqa: E402
 
 WARM_UP = 100
 MASK = b"\x37\xfa\x21\x3d"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firefly_core.errors import Refuse
-    from firefly_core.kernel.context import Context
-    from firefly_core.kernel.hookspecs import hookimpl
-    from firefly_core.kernel.marks import (
+    from firefly_core.kernel.handlers.context import Context
+    from firefly_core.kernel.handlers.marks import (
         Push,
         command,
         cron,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         push,
         remote,
     )
+    from firefly_core.kernel.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Context": "firefly_core.kernel.context",
+    "Context": "firefly_core.kernel.handlers.context",
     "Refuse": "firefly_core.errors",
     "hookimpl": "firefly_core.kernel.hookspecs",
 }
@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOMES.get(name, "firefly_core.kernel.marks")), name)
+    value = getattr(importlib.import_module(_HOMES.get(name, "firefly_core.kernel.handlers.marks")), name)
     globals()[name] = value
     return value
 

@@ -10,7 +10,7 @@ from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 
-from firefly_core.kernel.cluster import load  # noqa: E402
+from firefly_core.kernel.config.cluster import load  # noqa: E402
 from firefly_core.kernel.kernel import Kernel  # noqa: E402
 
 if __name__ == "__main__":

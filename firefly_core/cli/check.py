@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from firefly_core.cli.invocation import Invocation, loading
-from firefly_core.kernel.handler_check import check as check_everything
+from firefly_core.kernel.handlers.handler_check import check as check_everything
 
 __all__ = ["check"]
 

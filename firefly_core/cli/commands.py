@@ -11,9 +11,9 @@ import click
 
 from firefly_core.cli.invocation import Invocation, reported
 from firefly_core.cli.typescript import declare
-from firefly_core.kernel.handler_check import check
-from firefly_core.kernel.handlers import Handler, HandlerTable
-from firefly_core.kernel.marks import Push
+from firefly_core.kernel.handlers.handler_check import check
+from firefly_core.kernel.handlers.handlers import Handler, HandlerTable
+from firefly_core.kernel.handlers.marks import Push
 
 __all__ = ["commands"]
 

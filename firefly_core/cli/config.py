@@ -8,12 +8,12 @@ import click
 
 from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import draft, load
-from firefly_core.kernel.effective import effective
-from firefly_core.kernel.environment import key_path, value_of
-from firefly_core.kernel.problems import Problem, spell
-from firefly_core.kernel.toml_edit import set_key
-from firefly_core.kernel.toml_file import dumps, read_text, save
+from firefly_core.kernel.config.cluster import draft, load
+from firefly_core.kernel.config.effective import effective
+from firefly_core.kernel.config.environment import key_path, value_of
+from firefly_core.kernel.config.problems import Problem, spell
+from firefly_core.kernel.config.toml_edit import set_key
+from firefly_core.kernel.config.toml_file import dumps, read_text, save
 
 __all__ = ["config"]
 

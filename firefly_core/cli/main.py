@@ -58,8 +58,8 @@ def _of_plugins(ctx: click.Context, *, quiet: bool) -> dict[str, click.Command]:
     if quiet and not path.is_file():
         return {}
     from firefly_core.errors import ConfigurationError
-    from firefly_core.kernel.cluster import plugin_names
-    from firefly_core.kernel.plugins import load_plugins
+    from firefly_core.kernel.config.cluster import plugin_names
+    from firefly_core.kernel.plugins.plugins import load_plugins
 
     try:
         plugins = load_plugins(plugin_names(path, os.environ, ctx.params.get("overrides") or ()))
@@ -98,7 +98,7 @@ def main(ctx: click.Context, config: str, overrides: tuple[str, ...], only: str 
 
 
 def _be(invocation: Invocation, name: str) -> int:
-    from firefly_core.kernel.process import run
+    from firefly_core.kernel.process.process import run
 
     return run(invocation.path, name, invocation.overrides)
 

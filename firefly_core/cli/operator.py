@@ -9,7 +9,7 @@ import click
 
 from firefly_core.cli.invocation import Invocation
 from firefly_core.errors import RemoteError, Unavailable
-from firefly_core.kernel.cluster import var_folder
+from firefly_core.kernel.config.cluster import var_folder
 from firefly_core.kernel.supervisor.control_socket import socket_path
 from firefly_core.kernel.supervisor.inquiry import ask
 

@@ -7,7 +7,7 @@ import os
 import click
 
 from firefly_core.cli.invocation import Invocation, reported
-from firefly_core.kernel.handler_check import check as check_everything
+from firefly_core.kernel.handlers.handler_check import check as check_everything
 from firefly_core.kernel.supervisor.cluster_plan import plan_of
 
 __all__ = ["plan"]

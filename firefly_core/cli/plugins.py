@@ -9,11 +9,11 @@ import click
 
 from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import plugin_names
-from firefly_core.kernel.entry_points import claims
+from firefly_core.kernel.config.cluster import plugin_names
 from firefly_core.kernel.hookspecs import ENTRY_POINTS
-from firefly_core.kernel.offers import OFFERS
-from firefly_core.kernel.plugins import Plugins, load_plugins
+from firefly_core.kernel.plugins.entry_points import claims
+from firefly_core.kernel.plugins.offers import OFFERS
+from firefly_core.kernel.plugins.plugins import Plugins, load_plugins
 
 __all__ = ["plugins"]
 

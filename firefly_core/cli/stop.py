@@ -10,7 +10,7 @@ import click
 
 from firefly_core.cli.invocation import Invocation
 from firefly_core.cli.operator import order
-from firefly_core.kernel.cluster import var_folder
+from firefly_core.kernel.config.cluster import var_folder
 from firefly_core.kernel.supervisor.lock import wait_free
 
 __all__ = ["show_end", "stop"]

@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 from msgspec import inspect as shapes
 
-from firefly_core.kernel.handlers import Handler, HandlerTable
-from firefly_core.kernel.marks import Push
+from firefly_core.kernel.handlers.handlers import Handler, HandlerTable
+from firefly_core.kernel.handlers.marks import Push
 
 __all__ = ["declare"]
 

@@ -9,13 +9,13 @@ from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firefly_core.errors import CallError
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Session, Uid
 
 if TYPE_CHECKING:
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.peer import Peer
+    from firefly_core.kernel.mesh.peer import Peer
 
 __all__ = ["GATE_ROLE", "MAX_GROUPS", "Group", "Groups", "Outlet", "check_group"]
 

@@ -14,9 +14,9 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from firefly_core.kernel.handlers import Handler
+    from firefly_core.kernel.handlers.handlers import Handler
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.peer import CommandOffer, Peer
+    from firefly_core.kernel.mesh.peer import CommandOffer, Peer
     from firefly_core.kernel.service import Service
     from firefly_core.kernel.session import Session
     from firefly_core.wire.codec import Codec

@@ -26,21 +26,21 @@ from firefly_core.channel.network import SocketNetwork
 from firefly_core.channel.runners import Runners
 from firefly_core.channel.transport import Network
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import Cluster
-from firefly_core.kernel.context import Context, HandlerContext
-from firefly_core.kernel.directory import Directory
+from firefly_core.kernel.config.cluster import Cluster
 from firefly_core.kernel.groups import Groups
-from firefly_core.kernel.handlers import Handler, HandlerTable, collect
-from firefly_core.kernel.hub_watch import HubWatch
-from firefly_core.kernel.inspection import Inspection
-from firefly_core.kernel.links import Links
-from firefly_core.kernel.mesh import Mesh
-from firefly_core.kernel.reload import Prepare, Reload
+from firefly_core.kernel.handlers.context import Context, HandlerContext
+from firefly_core.kernel.handlers.handlers import Handler, HandlerTable, collect
+from firefly_core.kernel.handlers.timers import Timers
+from firefly_core.kernel.mesh.directory import Directory
+from firefly_core.kernel.mesh.inspection import Inspection
+from firefly_core.kernel.mesh.links import Links
+from firefly_core.kernel.mesh.mesh import Mesh
+from firefly_core.kernel.process.hub_watch import HubWatch
+from firefly_core.kernel.reload.reload import Prepare, Reload
 from firefly_core.kernel.service import Phase, Service
-from firefly_core.kernel.timers import Timers
 
 if TYPE_CHECKING:
-    from firefly_core.kernel.control import Control
+    from firefly_core.kernel.process.control import Control
 
 __all__ = ["Kernel"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.marks import Policy, Push
 from firefly_core.wire.codec import Codec
 
 __all__ = ["Parcel"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from firefly_core.kernel.cluster import Cluster
+    from firefly_core.kernel.config.cluster import Cluster
     from firefly_core.kernel.kernel import Kernel
 
 __all__ = ["Phase", "Service"]
@@ -28,7 +28,7 @@ class Service(abc.ABC):
     name: ClassVar[str]
     phase: ClassVar[Phase]
     Config: ClassVar[type]
-    """A frozen attrs class whose fields are made by `firefly_core.kernel.config.key`."""
+    """A frozen attrs class whose fields are made by `firefly_core.kernel.config.config.key`."""
     single: ClassVar[bool] = False
     """Whether a server with `replicas` may not have it."""
 

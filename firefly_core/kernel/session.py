@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from firefly_core.channel.deadlines import Deadline, Deadlines
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.marks import Policy, Push
 from firefly_core.wire.codec import Codec
 
 __all__ = ["Session", "SessionData", "SessionTimers", "Uid", "check_reason", "check_route", "check_uid"]

@@ -25,7 +25,7 @@ from gevent import get_hub
 from firefly_core.channel.network import SocketNetwork
 from firefly_core.channel.transport import Network
 from firefly_core.errors import DeadlineExceeded
-from firefly_core.kernel.cluster import Cluster
+from firefly_core.kernel.config.cluster import Cluster
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.testing.client import FakeClient
 from firefly_core.testing.client_wire import ClientWire

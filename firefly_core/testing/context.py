@@ -17,11 +17,11 @@ import msgspec
 
 from firefly_core.channel.clock import Clock
 from firefly_core.errors import NoSuchMethod
-from firefly_core.kernel.context import Context
 from firefly_core.kernel.groups import Group
-from firefly_core.kernel.handlers import Handler
-from firefly_core.kernel.marks import Policy, Push
-from firefly_core.kernel.remotes import plain
+from firefly_core.kernel.handlers.context import Context
+from firefly_core.kernel.handlers.handlers import Handler
+from firefly_core.kernel.handlers.marks import Policy, Push
+from firefly_core.kernel.mesh.remotes import plain
 from firefly_core.kernel.session import Uid
 from firefly_core.testing.session import FakeSession
 from firefly_core.testing.still_clock import StillClock

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import Cluster, Draft, draft
-from firefly_core.kernel.handlers import HandlerTable, collect
-from firefly_core.kernel.listen import Listen
+from firefly_core.kernel.config.cluster import Cluster, Draft, draft
+from firefly_core.kernel.config.listen import Listen
+from firefly_core.kernel.handlers.handlers import HandlerTable, collect
 from firefly_core.testing.client_wire import ClientWire, DatapackWire, JsonWire
 from firefly_core.testing.msgpack_wire import MsgpackWire
 from firefly_core.testing.pomelo_wire import PomeloWire

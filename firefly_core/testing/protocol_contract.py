@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.testing.client_wire import Answer, ClientWire, Goodbye, PushReceived
 from firefly_core.wire.codec import Codec
 from firefly_core.wire.protocol import Limits, Protocol, Request

@@ -17,7 +17,7 @@ import gevent
 import pytest
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.config import keys
+from firefly_core.kernel.config.config import keys
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.testing.cluster import InProcessCluster

@@ -8,7 +8,7 @@ from typing import Any
 
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.kernel.groups import check_group
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.marks import Policy, Push
 from firefly_core.kernel.session import Session, SessionData, Uid, check_reason, check_route, check_uid
 
 __all__ = ["FakeSession"]

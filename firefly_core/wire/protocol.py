@@ -66,7 +66,7 @@ class Protocol(abc.ABC):
     resumable: ClassVar[bool] = False
     """Whether pushes can be numbered and acknowledged, so that a session can be resumed on another connection."""
     Config: ClassVar[type]
-    """A frozen attrs class of the listener's extra keys, each made by `firefly_core.kernel.config.key`."""
+    """A frozen attrs class of the listener's extra keys, each made by `firefly_core.kernel.config.config.key`."""
 
     def __init__(self, settings: Any, limits: Limits, *, stream: bool, names: Mapping[str, int] = NO_NAMES) -> None:
         self.settings = settings

@@ -13,9 +13,9 @@ from firefly_core.kernel.hookspecs import hookimpl
 if TYPE_CHECKING:
     import click
 
-    from firefly_core.kernel.handlers import Handler
+    from firefly_core.kernel.handlers.handlers import Handler
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.peer import Peer
+    from firefly_core.kernel.mesh.peer import Peer
     from firefly_core.kernel.service import Service
     from firefly_core.kernel.session import Session
 

@@ -14,12 +14,12 @@ from firefly_admin.panorama import Panorama
 from firefly_admin.survey import Survey
 from firefly_admin.switches import NAME, Switches
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.roots import ROOT, root_addresses, root_problems
+from firefly_core.kernel.config.roots import ROOT, root_addresses, root_problems
 from firefly_core.kernel.service import Phase, Service
 
 if TYPE_CHECKING:
     from firefly_core.channel.http_server import HttpServer
-    from firefly_core.kernel.cluster import Cluster
+    from firefly_core.kernel.config.cluster import Cluster
     from firefly_core.kernel.kernel import Kernel
 
 __all__ = ["Admin"]

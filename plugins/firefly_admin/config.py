@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.config import (
+from firefly_core.kernel.config.config import (
     Listen,
     config,
     duration,

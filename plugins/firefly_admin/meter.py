@@ -14,7 +14,7 @@ from typing import Any
 from gevent import GreenletExit
 
 from firefly_core.errors import CallError, Refuse, client_error
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers.handlers import Handler
 from firefly_core.kernel.histogram import Histogram
 
 __all__ = ["Meter"]

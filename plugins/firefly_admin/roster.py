@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import gevent
 
-from firefly_core.kernel.marks import Push
+from firefly_core.kernel.handlers.marks import Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Session
 

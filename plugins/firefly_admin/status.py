@@ -17,7 +17,7 @@ import click
 from firefly_admin.access import TOKEN_FILE, kept_token
 from firefly_core.cli.invocation import Invocation, loading
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import Cluster, load
+from firefly_core.kernel.config.cluster import Cluster, load
 
 __all__ = ["COLUMNS", "show", "status"]
 

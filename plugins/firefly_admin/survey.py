@@ -23,10 +23,10 @@ from gevent.pool import Pool
 from firefly_admin.switches import Switch, Switches
 from firefly_admin.view import View
 from firefly_core.errors import CallError, FireflyError, NoSuchMethod
-from firefly_core.kernel.roots import ROOT
+from firefly_core.kernel.config.roots import ROOT
 
 if TYPE_CHECKING:
-    from firefly_core.kernel.cluster import Server
+    from firefly_core.kernel.config.cluster import Server
     from firefly_core.kernel.kernel import Kernel
 
 __all__ = ["Survey"]

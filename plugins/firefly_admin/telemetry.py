@@ -17,7 +17,7 @@ from firefly_admin.log_tail import LogTail
 from firefly_admin.meter import Meter
 from firefly_admin.roster import Roster
 from firefly_admin.switches import NAME, Switch, read_switches
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers.handlers import Handler
 
 if TYPE_CHECKING:
     from firefly_core.kernel.kernel import Kernel

@@ -44,8 +44,8 @@ def firefly_services() -> Iterable[type[Service]]:
 @hookimpl
 def firefly_caches() -> Iterable[type[Any]]:
     """Offer `memory://` and `memcached://`."""
-    from firefly_dbcache.memcached_cache import MemcachedCache
-    from firefly_dbcache.memory_cache import MemoryCache
+    from firefly_dbcache.caches.memcached_cache import MemcachedCache
+    from firefly_dbcache.caches.memory_cache import MemoryCache
 
     return (MemoryCache, MemcachedCache)
 

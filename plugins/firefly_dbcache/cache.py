@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from firefly_core.errors import StorageError
-from firefly_core.kernel.config import Url
+from firefly_core.kernel.config.config import Url
 
 __all__ = ["Cache", "CacheUnavailable", "check_key"]
 

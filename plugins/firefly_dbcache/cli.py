@@ -16,9 +16,9 @@ from firefly_core.cli.invocation import Invocation, reported
 from firefly_core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
-    from firefly_dbcache.dead_letters import DeadLetters
-    from firefly_dbcache.folder import Folder
-    from firefly_dbcache.owner import Owner
+    from firefly_dbcache.journal.folder import Folder
+    from firefly_dbcache.owner.dead_letters import DeadLetters
+    from firefly_dbcache.owner.owner import Owner
 
 __all__ = ["db"]
 
@@ -36,8 +36,8 @@ class Place:
     @property
     def folder(self) -> Folder:
         """Its journal's folder."""
-        from firefly_dbcache.disk import Disk
-        from firefly_dbcache.folder import Folder
+        from firefly_dbcache.journal.disk import Disk
+        from firefly_dbcache.journal.folder import Folder
 
         return Folder(self.config.journal, Disk())
 
@@ -46,8 +46,8 @@ class Place:
         """Its dead letters, read from the folder."""
         import logging
 
-        from firefly_dbcache.dead_letters import DeadLetters
-        from firefly_dbcache.disk import Disk
+        from firefly_dbcache.journal.disk import Disk
+        from firefly_dbcache.owner.dead_letters import DeadLetters
 
         letters = DeadLetters(self.folder.dead, Disk(), self.config.dead_letters, logging.getLogger("firefly.db"))
         letters.load()
@@ -56,7 +56,7 @@ class Place:
     def owner(self) -> Owner:
         """An owner that is not started."""
         from firefly_dbcache.game_models import tables_of
-        from firefly_dbcache.owner import Owner
+        from firefly_dbcache.owner.owner import Owner
 
         return Owner(self.config, tables_of(self.config.models, self.config.durability), caches=self.caches)
 
@@ -72,7 +72,7 @@ def db(context: click.Context, server: str | None) -> None:
 
 
 def _find(invocation: Invocation, wanted: str | None) -> Place:
-    from firefly_core.kernel.cluster import load
+    from firefly_core.kernel.config.cluster import load
 
     cluster = load(invocation.path, os.environ, invocation.overrides)
     owners = {
@@ -127,7 +127,7 @@ def status(place: Place) -> None:
 
 
 def _journal_lines(place: Place) -> Iterator[str]:
-    from firefly_dbcache.replay import Replay
+    from firefly_dbcache.journal.replay import Replay
 
     folder = place.folder
     yield f"journal: {folder.path}"
@@ -214,7 +214,7 @@ def repair(place: Place, take: bool) -> None:
 
 
 def _keep_segments(place: Place) -> None:
-    from firefly_dbcache.segment import list_segments
+    from firefly_dbcache.journal.segment import list_segments
 
     aside = place.folder.path / "damaged"
     aside.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -250,7 +250,7 @@ def dead(context: click.Context) -> None:
 @click.pass_obj
 def retry(place: Place, names: tuple[str, ...], every: bool) -> None:
     """Let the owner give refused changes to the database again: within a second, or at its next start."""
-    from firefly_dbcache.graveyard import RETRY
+    from firefly_dbcache.owner.graveyard import RETRY
 
     _ask(place, names, every, RETRY)
 
@@ -262,13 +262,13 @@ def retry(place: Place, names: tuple[str, ...], every: bool) -> None:
 @click.pass_obj
 def drop(place: Place, names: tuple[str, ...], every: bool) -> None:
     """Give refused changes up: the database's rows hold."""
-    from firefly_dbcache.graveyard import DROP
+    from firefly_dbcache.owner.graveyard import DROP
 
     _ask(place, names, every, DROP)
 
 
 def _ask(place: Place, names: tuple[str, ...], every: bool, what: str) -> None:
-    from firefly_dbcache.graveyard import ASKED
+    from firefly_dbcache.owner.graveyard import ASKED
 
     with reported():
         known = place.letters.letters

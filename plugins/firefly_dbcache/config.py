@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firefly_core.kernel.config import (
+from firefly_core.kernel.config.config import (
     KiB,
     MiB,
     Misfit,
@@ -25,7 +25,7 @@ from firefly_core.kernel.config import (
     size,
     url,
 )
-from firefly_core.kernel.url import split
+from firefly_core.kernel.config.url import split
 
 __all__ = ["DbCacheConfig"]
 

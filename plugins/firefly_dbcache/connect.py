@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.config import Url
+from firefly_core.kernel.config.config import Url
 from firefly_dbcache.cache import Cache
+from firefly_dbcache.caches.memory_cache import MemoryCache
 from firefly_dbcache.config import DbCacheConfig
-from firefly_dbcache.database import Database
-from firefly_dbcache.memory_cache import MemoryCache
+from firefly_dbcache.database.database import Database
 
 __all__ = ["connect", "open_caches"]
 
@@ -24,7 +24,7 @@ def connect(config: DbCacheConfig) -> Database:
     url = config.database
     assert url is not None
     if url.scheme == "sqlite":
-        from firefly_dbcache.sqlite_database import SqliteDatabase
+        from firefly_dbcache.database.sqlite_database import SqliteDatabase
 
         return SqliteDatabase(url.path or str(Path.cwd()), config.timeout)
     name = url.path.lstrip("/")
@@ -36,12 +36,12 @@ def connect(config: DbCacheConfig) -> Database:
     parameters |= {"password": url.password} if url.password is not None else {}
     if url.scheme == "postgresql":
         _need("psycopg", "postgres")
-        from firefly_dbcache.postgres_database import PostgresDatabase
+        from firefly_dbcache.database.postgres_database import PostgresDatabase
 
         parameters["dbname"] = urllib.parse.unquote(name)
         return PostgresDatabase(parameters, config.connections, config.timeout, config.connect_timeout)
     _need("pymysql", "mysql")
-    from firefly_dbcache.mysql_database import MysqlDatabase
+    from firefly_dbcache.database.mysql_database import MysqlDatabase
 
     parameters["database"] = urllib.parse.unquote(name)
     return MysqlDatabase(parameters, config.connections, config.timeout, config.connect_timeout)
@@ -59,7 +59,7 @@ def open_caches(url: Url, kinds: Mapping[str, Callable[..., Cache]] | None, time
     if url.scheme == MemoryCache.scheme and not MemoryCache.size_of(url):
         return {}
     if kinds is None:
-        from firefly_dbcache.memcached_cache import MemcachedCache
+        from firefly_dbcache.caches.memcached_cache import MemcachedCache
 
         kinds = {MemoryCache.scheme: MemoryCache, MemcachedCache.scheme: MemcachedCache}
     kind = kinds[url.scheme]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.handler_check import import_modules
+from firefly_core.kernel.handlers.handler_check import import_modules
 
 if TYPE_CHECKING:
-    from firefly_dbcache.table import Table
+    from firefly_dbcache.rows.table import Table
 
 __all__ = ["tables_of"]
 
@@ -19,9 +19,9 @@ def tables_of(modules: Sequence[str], durability: str) -> list[Table]:
 
     Raises ConfigurationError with every problem: modules that cannot be imported, columns that cannot be held.
     """
-    from firefly_dbcache.durability import Durability
     from firefly_dbcache.model import CachedModel
-    from firefly_dbcache.table import Table
+    from firefly_dbcache.rows.durability import Durability
+    from firefly_dbcache.rows.table import Table
 
     tables: dict[str, Table] = {}
     problems = []

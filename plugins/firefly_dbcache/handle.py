@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import gevent
 
 from firefly_core.errors import Conflict, NotFound
-from firefly_dbcache.commit import Write
 from firefly_dbcache.model import CachedModel
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.table import VERSION, Table
 from firefly_dbcache.store import Store
-from firefly_dbcache.table import VERSION, Table
 from firefly_dbcache.unit import Unit
 
 __all__ = ["Handle"]

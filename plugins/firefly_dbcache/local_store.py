@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from firefly_dbcache.commit import Write
 from firefly_dbcache.model import CachedModel
-from firefly_dbcache.overlay import Place
-from firefly_dbcache.owner import Owner
-from firefly_dbcache.reader import Cold
-from firefly_dbcache.table import Key, Row, Table
-from firefly_dbcache.turns import Turns
+from firefly_dbcache.owner.owner import Owner
+from firefly_dbcache.owner.reader import Cold
+from firefly_dbcache.owner.turns import Turns
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.overlay import Place
+from firefly_dbcache.rows.table import Key, Row, Table
 
 __all__ = ["LocalStore"]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from firefly_core.errors import Conflict, NotFound, Overloaded, StorageError, StorageUnavailable
-from firefly_dbcache.commit import Write
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.table import Key, Row, Table
 from firefly_dbcache.store import Store
-from firefly_dbcache.table import Key, Row, Table
 
 __all__ = ["ERRORS", "PREFIX", "RemoteMethods"]
 

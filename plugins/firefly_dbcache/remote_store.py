@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import Event
 
 from firefly_core.errors import DeadlineExceeded, Disconnected, StorageError
-from firefly_dbcache.commit import Write
 from firefly_dbcache.handle import Handle
 from firefly_dbcache.model import CachedModel
-from firefly_dbcache.overlay import Place
 from firefly_dbcache.remote_methods import ERRORS, PREFIX
-from firefly_dbcache.table import Key, Row, Table
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.overlay import Place
+from firefly_dbcache.rows.table import Key, Row, Table
 
 if TYPE_CHECKING:
-    from firefly_core.kernel.context import Context
+    from firefly_core.kernel.handlers.context import Context
     from firefly_core.kernel.kernel import Kernel
-    from firefly_core.kernel.peer import Peer
+    from firefly_core.kernel.mesh.peer import Peer
 
 __all__ = ["Link", "RemoteStore"]
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from firefly_core.errors import ConfigurationError, Refuse
-from firefly_core.kernel.roots import ROOT, root_addresses
+from firefly_core.kernel.config.roots import ROOT, root_addresses
 from firefly_core.kernel.service import Phase, Service
 from firefly_dbcache.config import DbCacheConfig
 from firefly_dbcache.game_models import tables_of
 
 if TYPE_CHECKING:
-    from firefly_core.kernel.cluster import Cluster
-    from firefly_core.kernel.context import Context
+    from firefly_core.kernel.config.cluster import Cluster
+    from firefly_core.kernel.handlers.context import Context
     from firefly_core.kernel.kernel import Kernel
     from firefly_dbcache.handle import Handle
-    from firefly_dbcache.owner import Owner
+    from firefly_dbcache.owner.owner import Owner
     from firefly_dbcache.remote_store import Link
 
 __all__ = ["DbCache"]
@@ -104,7 +104,7 @@ class DbCache(Service):
 
         from firefly_dbcache.handle import Handle
         from firefly_dbcache.local_store import LocalStore
-        from firefly_dbcache.owner import Owner
+        from firefly_dbcache.owner.owner import Owner
         from firefly_dbcache.remote_methods import RemoteMethods
 
         config = self.config
@@ -166,7 +166,7 @@ class DbCache(Service):
 
     def statistics(self) -> Mapping[str, float]:
         if self.owner is not None:
-            from firefly_dbcache.statistics import statistics
+            from firefly_dbcache.owner.statistics import statistics
 
             return statistics(self.owner)
         return {"calls_total": 0 if self._link is None else self._link.calls}

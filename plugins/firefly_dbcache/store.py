@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from firefly_dbcache.commit import Write
 from firefly_dbcache.model import CachedModel
-from firefly_dbcache.overlay import Place
-from firefly_dbcache.table import Key, Row, Table
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.overlay import Place
+from firefly_dbcache.rows.table import Key, Row, Table
 
 __all__ = ["Store"]
 

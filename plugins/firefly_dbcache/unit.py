@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from firefly_core.errors import Conflict, NotFound, StorageError
-from firefly_dbcache.commit import Write
 from firefly_dbcache.model import CachedModel
-from firefly_dbcache.overlay import Place
+from firefly_dbcache.rows.commit import Write
+from firefly_dbcache.rows.overlay import Place
+from firefly_dbcache.rows.table import VERSION, Row, Table
 from firefly_dbcache.store import Store
-from firefly_dbcache.table import VERSION, Row, Table
 
 __all__ = ["Unit"]
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from firefly_core.channel.clock import Clock
-from firefly_core.kernel.config import Rate
+from firefly_core.kernel.config.config import Rate
 
 __all__ = ["Admission", "address_key"]
 

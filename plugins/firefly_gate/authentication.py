@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import Refuse
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.handlers.context import Context
 from firefly_core.kernel.lockout import Lockout
 from firefly_gate.admission import address_key
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firefly_core.kernel.handlers import Handler
-from firefly_core.kernel.run import Run
+from firefly_core.kernel.handlers.handlers import Handler
+from firefly_core.kernel.handlers.run import Run
 from firefly_gate.authentication import LOGIN
 from firefly_gate.commands import Command
 from firefly_gate.resume import RESUME, TOKEN

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import Refuse, Unavailable
-from firefly_core.kernel.context import Context, HandlerContext
+from firefly_core.kernel.handlers.context import Context, HandlerContext
 from firefly_core.wire.protocol import Request
 from firefly_gate.connection import FLUSH_AT
 from firefly_gate.forward import Forward

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.handlers import Handler, HandlerTable
+from firefly_core.kernel.handlers.handlers import Handler, HandlerTable
+from firefly_core.kernel.handlers.run import Run, runner_of
 from firefly_core.kernel.kernel import Kernel
-from firefly_core.kernel.mesh import NODE_ROLE
-from firefly_core.kernel.peer import Peer
-from firefly_core.kernel.run import Run, runner_of
+from firefly_core.kernel.mesh.mesh import NODE_ROLE
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.wire.codec import Codec
 
 __all__ = ["Command", "command_table"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
-from firefly_core.kernel.config import (
+from firefly_core.kernel.config.config import (
     KiB,
     Listen,
     MiB,
@@ -26,8 +26,8 @@ from firefly_core.kernel.config import (
     path,
     text,
 )
-from firefly_core.kernel.config import rate as rate_rule
-from firefly_core.kernel.config import size as size_rule
+from firefly_core.kernel.config.config import rate as rate_rule
+from firefly_core.kernel.config.config import size as size_rule
 
 __all__ = ["GateConfig", "ListenerConfig"]
 

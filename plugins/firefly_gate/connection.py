@@ -8,7 +8,7 @@ from firefly_core.channel.deadlines import Deadline, Deadlines
 from firefly_core.channel.stream import Stream
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.serial import Serial
+from firefly_core.kernel.handlers.serial import Serial
 from firefly_core.wire.protocol import Request
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import msgspec
 
 from firefly_core.channel.tls import TlsTransport
 from firefly_core.channel.transport import Listener, Transport
-from firefly_core.kernel.config import Listen
-from firefly_core.kernel.handlers import HandlerTable
+from firefly_core.kernel.config.config import Listen
+from firefly_core.kernel.handlers.handlers import HandlerTable
 from firefly_core.wire.protocol import Limits, Protocol
 from firefly_gate.builtins import builtins
 from firefly_gate.commands import Command, command_table

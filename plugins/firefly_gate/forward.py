@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from firefly_core.errors import CallError, Disconnected, Unavailable
-from firefly_core.kernel.peer import Peer
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.wire.protocol import Request
 
 if TYPE_CHECKING:

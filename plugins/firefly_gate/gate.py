@@ -10,14 +10,14 @@ from gevent import get_hub
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CommandTimeout, NoSuchMethod, Refuse, RemoteError, client_error
-from firefly_core.kernel.cluster import Cluster
-from firefly_core.kernel.context import Context, HandlerContext
+from firefly_core.kernel.config.cluster import Cluster
+from firefly_core.kernel.config.roots import has_nodes
 from firefly_core.kernel.groups import GATE_ROLE
-from firefly_core.kernel.handlers import HandlerTable
+from firefly_core.kernel.handlers.context import Context, HandlerContext
+from firefly_core.kernel.handlers.handlers import HandlerTable
 from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.kernel.parcel import Parcel
-from firefly_core.kernel.peer import Peer
-from firefly_core.kernel.roots import has_nodes
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid, check_uid
 from firefly_core.wire.protocol import Request

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import CallError, Refuse, Unavailable
-from firefly_core.kernel.directory import Directory, directory_process
-from firefly_core.kernel.peer import Peer
-from firefly_core.kernel.roots import root_address
+from firefly_core.kernel.config.roots import root_address
+from firefly_core.kernel.mesh.directory import Directory, directory_process
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.kernel.session import Uid
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import attrs
 
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.errors import PayloadError, Refuse
-from firefly_core.kernel.context import Context
+from firefly_core.kernel.handlers.context import Context
 from firefly_gate.kept import Kept
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.transport import Transport
-from firefly_core.kernel.context import HandlerContext
-from firefly_core.kernel.handlers import Handler
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.context import HandlerContext
+from firefly_core.kernel.handlers.handlers import Handler
+from firefly_core.kernel.handlers.marks import Policy, Push
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Session, SessionData, SessionTimers, Uid, check_reason, check_route
 from firefly_gate.connection import Connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.config import config, duration, integer, key, list_of, server
+from firefly_core.kernel.config.config import config, duration, integer, key, list_of, server
 
 __all__ = ["NodeConfig"]
 

@@ -11,14 +11,14 @@ import gevent
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
 from firefly_core.errors import NoSuchMethod, Overloaded, RemoteError, Unavailable, client_error
-from firefly_core.kernel.cluster import Cluster
-from firefly_core.kernel.context import Context
-from firefly_core.kernel.handlers import Handler, HandlerTable
+from firefly_core.kernel.config.cluster import Cluster
+from firefly_core.kernel.config.roots import root_addresses, root_problems
+from firefly_core.kernel.handlers.context import Context
+from firefly_core.kernel.handlers.handlers import Handler, HandlerTable
+from firefly_core.kernel.handlers.run import Run, runner_of
 from firefly_core.kernel.kernel import Kernel
-from firefly_core.kernel.mesh import NODE_ROLE
-from firefly_core.kernel.peer import Peer
-from firefly_core.kernel.roots import root_addresses, root_problems
-from firefly_core.kernel.run import Run, runner_of
+from firefly_core.kernel.mesh.mesh import NODE_ROLE
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid
 from firefly_core.wire.codec import Codec

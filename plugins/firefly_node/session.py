@@ -16,13 +16,13 @@ from gevent.event import Event
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
 from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError, Unavailable
-from firefly_core.kernel.context import HandlerContext
 from firefly_core.kernel.groups import MAX_GROUPS, check_group
-from firefly_core.kernel.handlers import Handler
-from firefly_core.kernel.marks import Policy, Push
+from firefly_core.kernel.handlers.context import HandlerContext
+from firefly_core.kernel.handlers.handlers import Handler
+from firefly_core.kernel.handlers.marks import Policy, Push
+from firefly_core.kernel.handlers.serial import Serial
+from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.kernel.parcel import Parcel
-from firefly_core.kernel.peer import Peer
-from firefly_core.kernel.serial import Serial
 from firefly_core.kernel.session import (
     Session,
     SessionData,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import Misfit, Rule, config, integer, key, optional
+from firefly_core.kernel.config.config import Misfit, Rule, config, integer, key, optional
 from firefly_core.wire.protocol import NO_NAMES, Limits, Protocol, Request
 
 __all__ = ["Datapack", "DatapackConfig", "Header"]

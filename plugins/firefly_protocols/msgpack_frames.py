@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import config
+from firefly_core.kernel.config.config import config
 from firefly_core.wire.protocol import NO_NAMES, Limits, Protocol, Request
 
 __all__ = ["MsgpackConfig", "MsgpackFrames"]

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import boolean, config, integer, key
+from firefly_core.kernel.config.config import boolean, config, integer, key
 from firefly_core.wire.protocol import NO_NAMES, Limits, Protocol, Request
 
 __all__ = ["Pomelo", "PomeloConfig"]

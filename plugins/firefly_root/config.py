@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.config import Listen, boolean, config, integer, key, listeners
-from firefly_core.kernel.credentials import Credentials
+from firefly_core.kernel.config.config import Listen, boolean, config, integer, key, listeners
+from firefly_core.kernel.config.credentials import Credentials
 
 __all__ = ["RootConfig"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from firefly_core.kernel.config import (
+from firefly_core.kernel.config.config import (
     KiB,
     Listen,
     MiB,

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.context import HandlerContext
-from firefly_core.kernel.handler_check import import_modules
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers.context import HandlerContext
+from firefly_core.kernel.handlers.handler_check import import_modules
+from firefly_core.kernel.handlers.handlers import Handler
 from firefly_core.kernel.service import Phase, Service
 from firefly_web.config import WebConfig
 from firefly_web.routes import Route, collect_routes
 
 if TYPE_CHECKING:
     from firefly_core.channel.http_server import HttpServer
-    from firefly_core.kernel.cluster import Cluster
+    from firefly_core.kernel.config.cluster import Cluster
     from firefly_core.kernel.kernel import Kernel
 
 __all__ = ["Web"]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from firefly_core.cli.check import check
 from firefly_core.cli.invocation import Invocation
 
-WORLD = "from firefly_core.kernel.marks import command\n@command(101)\ndef login(ctx):\n    return None\n"
+WORLD = "from firefly_core.kernel.handlers.marks import command\n@command(101)\ndef login(ctx):\n    return None\n"
 CANARY = "canary-canary-canary"
 
 

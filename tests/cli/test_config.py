@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 from firefly_core.cli.config import config
 from firefly_core.cli.invocation import Invocation
-from firefly_core.kernel.cluster import load
-from firefly_core.kernel.effective import effective
+from firefly_core.kernel.config.cluster import load
+from firefly_core.kernel.config.effective import effective
 
 CANARY = "canary-canary-canary"
 

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from firefly_core import command, push
 from firefly_core.cli.typescript import declare
-from firefly_core.kernel.handlers import collect
+from firefly_core.kernel.handlers.handlers import collect
 
 ROOT = Path(__file__).parents[2]
 COMPILER = "typescript@5.6.3"

@@ -25,7 +25,7 @@ from firefly_protocols.msgpack_frames import MsgpackFrames
 from firefly_protocols.pomelo import Pomelo
 
 from firefly_core.errors import PayloadError, ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.wire.bounds import CLIENT
 from firefly_core.wire.codec import Codec
 from firefly_core.wire.envelope import STRANGER, Decoder, peer_caps

@@ -25,7 +25,7 @@ from example_game.messages import (
     World,
 )
 from firefly_core import Refuse
-from firefly_core.kernel.handlers import collect
+from firefly_core.kernel.handlers.handlers import collect
 from firefly_core.testing.context import FakeContext
 
 

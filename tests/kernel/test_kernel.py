@@ -7,7 +7,7 @@ import pytest
 
 from firefly_core import every, on_start, on_stop, remote
 from firefly_core.errors import ConfigurationError, Refuse
-from firefly_core.kernel.handlers import collect
+from firefly_core.kernel.handlers.handlers import collect
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.testing import InProcessCluster, virtual_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from firefly_core.kernel.config import (
+from firefly_core.kernel.config.config import (
     boolean,
     choice,
     config,

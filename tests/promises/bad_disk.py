@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from firefly_dbcache.disk import Disk
+from firefly_dbcache.journal.disk import Disk
 
 
 class BadDisk(Disk):

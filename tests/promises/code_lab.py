@@ -12,7 +12,7 @@ from typing import Any
 
 import gevent
 
-from firefly_core.kernel.reload_report import ReloadReport
+from firefly_core.kernel.reload.reload_report import ReloadReport
 from firefly_core.testing import InProcessCluster
 
 __all__ = ["GAME", "CodeLab", "code_lab"]

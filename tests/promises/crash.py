@@ -177,7 +177,7 @@ def _hurry(owner: Any) -> None:
 
 
 def _half_writer(hits: int, tell: Any) -> Any:
-    from firefly_dbcache.disk import Disk
+    from firefly_dbcache.journal.disk import Disk
 
     class HalfWriter(Disk):
         """Dies half-way in the `hits`-th write."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from firefly_dbcache.overlay import Change
-from firefly_dbcache.replay import CorruptJournal, Replay
+from firefly_dbcache.journal.replay import CorruptJournal, Replay
+from firefly_dbcache.rows.overlay import Change
 from gevent import monkey
 
 from firefly_core.errors import ConfigurationError, Overloaded

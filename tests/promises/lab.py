@@ -10,13 +10,13 @@ from typing import Any
 
 import gevent
 from firefly_dbcache.config import DbCacheConfig
-from firefly_dbcache.durability import Durability
 from firefly_dbcache.handle import Handle
 from firefly_dbcache.local_store import LocalStore
-from firefly_dbcache.owner import Owner
-from firefly_dbcache.table import Table
+from firefly_dbcache.owner.owner import Owner
+from firefly_dbcache.rows.durability import Durability
+from firefly_dbcache.rows.table import Table
 
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from tests.promises.models import MODELS
 
 QUICK = {"slack": 65536, "flush_interval": 0.01, "sync_interval": 0.05, "start_timeout": 2.0, "timeout": 5.0}

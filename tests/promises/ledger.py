@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import platform
 import subprocess
@@ -63,10 +64,12 @@ def append(row: Row, outcome: Outcome) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
-    entries = read()
-    entries.append(entry)
-    JSON.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(entries))
+    with PAGE.open("r+") as lock:  # rows may be counted side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        entries = read()
+        entries.append(entry)
+        JSON.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+        PAGE.write_text(page(entries))
     return entry
 
 

@@ -262,13 +262,16 @@ class Postgres(RealServer):
     def freeze(self) -> None:
         """Stop its children too: each connection is a process."""
         super().freeze()
-        for pid in self._children():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_children(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in self._children():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_children(signal.SIGCONT)
         super().thaw()
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):  # it may be leaving just now
+                os.kill(pid, number)
 
     def _children(self) -> list[int]:
         if self.process is None:

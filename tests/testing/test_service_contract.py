@@ -54,7 +54,7 @@ class TestNode(OurService):
 GOOD = """
 import gevent
 from firefly_core import hookimpl
-from firefly_core.kernel.config import config, integer, key
+from firefly_core.kernel.config.config import config, integer, key
 from firefly_core.kernel.service import Phase, Service
 
 FIREFLY_API = 1

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from firefly_core.kernel.cluster import Cluster, Server
-from firefly_core.kernel.config import fields_of, server
-from firefly_core.kernel.listen import Listeners
-from firefly_core.kernel.nesting import inner_rule
-from firefly_core.kernel.rules import Rule
+from firefly_core.kernel.config.cluster import Cluster, Server
+from firefly_core.kernel.config.config import fields_of, server
+from firefly_core.kernel.config.listen import Listeners
+from firefly_core.kernel.config.nesting import inner_rule
+from firefly_core.kernel.config.rules import Rule
 from firefly_core.kernel.service import Phase
 from firefly_core.kernel.supervisor.plan import Address, Plan, ServerPlan
 

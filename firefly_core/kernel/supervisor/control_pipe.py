@@ -9,7 +9,8 @@ A server says, whenever it is so:
     {"say": "draining"}                        it takes nothing new
     {"say": "cut", "dropped": 3}               the time to drain is over: so much that it had accepted is dropped
     {"say": "reloaded", "number": 4, "report": {...}, "code": {...}}
-`code` is {"hash": "1f0c2a...", "since": 1764000000.0, "reloads": 2}, a report as `kernel/reload_report.py` has it.
+`code` is {"hash": "1f0c2a...", "since": 1764000000.0, "reloads": 2}, a report as `kernel/reload/reload_report.py`
+has it.
 
 A server asks by this pipe, and a program (`firefly-run reload`) by the socket `firefly.sock` in the folder `var`, which
 only the same user may open. Both are answered with the same number, by a result or by an error:

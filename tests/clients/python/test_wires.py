@@ -16,7 +16,7 @@ from firefly_protocols.json_text import JsonText as ServerJson
 from firefly_protocols.msgpack_codec import MsgpackCodec
 from firefly_protocols.msgpack_frames import MsgpackFrames as ServerMsgpack
 
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.wire.protocol import Limits
 
 WIRES = {

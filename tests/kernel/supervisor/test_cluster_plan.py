@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firefly_core.kernel.cluster import load
+from firefly_core.kernel.config.cluster import load
 from firefly_core.kernel.supervisor.cluster_plan import plan_of
 
 FILE = """

@@ -15,7 +15,7 @@ import gevent
 import pytest
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import load
+from firefly_core.kernel.config.cluster import load
 from firefly_core.testing.service_contract import ServiceContract
 
 ROOT = Path(__file__).parents[3]

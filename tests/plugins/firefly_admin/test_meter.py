@@ -4,7 +4,7 @@ from firefly_admin.meter import OFTEN, SKIP, Meter
 
 from firefly_core import Refuse
 from firefly_core.errors import CommandTimeout, Disconnected, Overloaded, PayloadError
-from firefly_core.kernel.handlers import Handler
+from firefly_core.kernel.handlers.handlers import Handler
 
 
 def handler(function, *parameters, kind="command"):

@@ -2,7 +2,7 @@ import gevent
 import pytest
 
 from firefly_core.errors import ConfigurationError, Conflict, Disconnected, NotFound
-from firefly_core.kernel.context import HandlerContext
+from firefly_core.kernel.handlers.context import HandlerContext
 from firefly_core.testing.cluster import InProcessCluster
 from tests.promises import lab
 from tests.promises.models import Account, Everything, Hero, Item

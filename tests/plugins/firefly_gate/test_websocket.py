@@ -18,7 +18,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.wire.protocol import Limits, Request
 
 ALIKE = settings(deadline=None, derandomize=True, database=None)

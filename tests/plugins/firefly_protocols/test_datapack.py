@@ -10,7 +10,7 @@ from firefly_protocols.datapack import Datapack, DatapackConfig
 from firefly_protocols.json_codec import JsonCodec
 
 from firefly_core.errors import ConfigurationError, ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.testing.client_wire import DatapackWire
 from firefly_core.testing.protocol_contract import ProtocolContract
 from firefly_core.wire.protocol import Limits, Request

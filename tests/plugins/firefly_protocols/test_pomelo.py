@@ -12,7 +12,7 @@ from firefly_protocols.json_codec import JsonCodec
 from firefly_protocols.pomelo import Pomelo, PomeloConfig
 
 from firefly_core.errors import ConfigurationError, ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.testing.pomelo_wire import PomeloWire
 from firefly_core.testing.protocol_contract import ProtocolContract
 from firefly_core.wire.protocol import Limits, Request

@@ -17,7 +17,7 @@ from firefly_protocols.pomelo import Pomelo
 from gevent import socket
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import read_alone
+from firefly_core.kernel.config.config import read_alone
 from firefly_core.wire.protocol import Limits
 
 PAGE = Path(__file__).parents[3] / "docs" / "protocols.md"

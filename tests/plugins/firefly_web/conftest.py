@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from firefly_web.web import Web
 
-from firefly_core.kernel.cluster import load
+from firefly_core.kernel.config.cluster import load
 from firefly_core.kernel.kernel import Kernel
 
 

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from firefly_core.errors import ConfigurationError
-from firefly_core.kernel.cluster import load
+from firefly_core.kernel.config.cluster import load
 from firefly_core.kernel.kernel import Kernel
 
 

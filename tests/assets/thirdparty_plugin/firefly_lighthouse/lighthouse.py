@@ -1,6 +1,6 @@
 """A service: it tells every ship that calls how many came before, and hangs up."""
 
-from firefly_core.kernel.config import config, key, listeners
+from firefly_core.kernel.config.config import config, key, listeners
 from firefly_core.kernel.service import Phase, Service
 
 

@@ -6,7 +6,7 @@ A command is an id, or a name with its odd characters written as in a URL.
 from urllib.parse import unquote
 
 from firefly_core.errors import ProtocolError
-from firefly_core.kernel.config import config, key, text
+from firefly_core.kernel.config.config import config, key, text
 from firefly_core.wire.protocol import Protocol, Request
 
 

@@ -1,0 +1,1 @@
+"""firefly.toml: read, checked against what services declare, and shown; every problem at once."""

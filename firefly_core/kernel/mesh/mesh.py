@@ -1,0 +1,393 @@
+"""The mesh: which servers this one is connected to, what they take, and how calls find their way.
+
+1. A root accepts channels, a node dials them; after the hello both hand the channel to `Mesh.connected`.
+2. Each side announces its commands and remotes, once its own `@on_start` handlers are done and again after a reload.
+3. `call` picks a provider: the own server, then a connected peer, then one relay through a peer with the role `root`.
+4. What arrives on a channel comes to `dispatch`: a method of a service (`firefly.*`), a remote, or a relay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from firefly_core.channel.later import Later
+from firefly_core.errors import (
+    CallError,
+    DeadlineExceeded,
+    Disconnected,
+    NoSuchMethod,
+    NotAuthorized,
+)
+from firefly_core.kernel.handlers.handlers import Handler
+from firefly_core.kernel.mesh.peer import Peer, RemoteOffer
+from firefly_core.kernel.mesh.relay import HOP, Relay
+from firefly_core.kernel.mesh.remotes import plain, run_remote
+from firefly_core.wire.hello import PeerIdentity
+
+if TYPE_CHECKING:
+    from firefly_core.channel.rpc import RpcChannel
+    from firefly_core.kernel.handlers.context import Context
+    from firefly_core.kernel.kernel import Kernel
+
+__all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method", "rendezvous"]
+
+ROOT_ROLE = "root"
+NODE_ROLE = "node"
+HEARD = 1.0
+"""Seconds that a peer is given to answer that it has heard of a drain."""
+ATTEMPTS = 3
+
+Method = Callable[..., Any]
+"""A service's method: `(peer, *params)`; it runs on a runner and may block."""
+Deferred = Callable[..., None]
+"""A service's method that answers by a Later: `(peer, later, *params)`; it must not block."""
+
+
+class Mesh:
+    """The peers of one server, by name."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.peers: dict[str, Peer] = {}
+        self.methods: dict[str, Method] = {
+            "firefly.announce": self._on_announce,
+            "firefly.replaced": self._on_replaced,
+            "firefly.session": self._on_session,
+        }
+        """What services answer; names begin with `firefly.`."""
+        self.deferred: dict[str, Deferred] = {}
+        """Methods that answer when the time has come."""
+        self.session_verbs: dict[str, Method] = {}
+        """What `firefly.session` can say: gates and nodes add the verbs that they understand."""
+        self.listeners: list[Callable[[Peer, bool], None]] = []
+        """Called as `(peer, connected)` after a channel was made or lost, and after an announcement."""
+        self.roles: set[str] = set()
+        """What this server is to others; services add theirs before the mesh starts."""
+        self.relay = Relay()
+        """Passes on what is meant for others."""
+        self.expected: set[str] = set()
+        """Processes that have not announced since this server started, though firefly.toml says they will."""
+        self._open = False
+        self._draining = False
+        self._full = False
+
+    # ------------------------------------------------------------------------------------------------- peers
+
+    def refusal(self, identity: PeerIdentity) -> str | None:
+        """Give the word that a peer is refused with, though it proved who it is; None: it may connect."""
+        if identity.name == self._kernel.name:
+            return "own_name"
+        peer = self.peers.get(identity.name)
+        if peer is None or identity.boot_id == peer.boot_id or identity.epoch > peer.epoch:
+            return None
+        return "old_epoch"
+
+    def identity(self) -> PeerIdentity:
+        """Give who this server is, as it says in its hello."""
+        kernel = self._kernel
+        return PeerIdentity(kernel.name, kernel.server, tuple(sorted(self.roles)), kernel.boot_id, kernel.epoch)
+
+    def connected(self, channel: RpcChannel) -> Peer:
+        """Take over a channel whose hello is done; it replaces an older one of the same name at once."""
+        identity = channel.peer
+        if identity is None:
+            raise ValueError("the channel's hello is not done")
+        peer = self.peers.setdefault(identity.name, Peer(identity.name))
+        old, peer.channel = peer.channel, channel
+        if old is not None and not old.closed:
+            if peer.boot_id != identity.boot_id:
+                old.notify("firefly.replaced", identity.epoch)
+            old.close_after_flush("replaced")
+        peer.roles = frozenset(identity.roles)
+        peer.boot_id, peer.epoch = identity.boot_id, identity.epoch
+        peer.announced = False
+        if self._open:
+            peer.notify("firefly.announce", self._offer())
+        self._changed(peer, True)
+        self._kernel.plugins.notify("firefly_channel_changed", kernel=self._kernel, peer=peer, connected=True)
+        return peer
+
+    def lost(self, channel: RpcChannel) -> None:
+        """Note that a channel is gone; harmless for one that was replaced."""
+        peer = self.peers.get(channel.peer.name) if channel.peer is not None else None
+        if peer is None or peer.channel is not channel:
+            return
+        peer.channel = None
+        # What it offered stays known: its commands are unavailable meanwhile, not unknown.
+        peer.announced = False
+        self._changed(peer, False)
+        self._kernel.plugins.notify("firefly_channel_changed", kernel=self._kernel, peer=peer, connected=False)
+
+    def announce(self, *, draining: bool | None = None, full: bool | None = None) -> None:
+        """Tell every peer, now and whenever one connects, what this server takes; and whether it takes new sessions."""
+        self._open = True
+        self._draining = self._draining if draining is None else draining
+        self._full = self._full if full is None else full
+        for peer in list(self.peers.values()):
+            peer.notify("firefly.announce", self._offer())
+
+    def withdraw(self) -> None:
+        """Tell every peer that nothing new is taken, and wait until those that answer have heard it.
+
+        What a peer sends before it has heard of it is read before its answer: afterwards nothing new is on its way.
+        """
+        self._open = self._draining = True
+        offer = self._offer()
+        peers = [peer for peer in self.peers.values() if peer.connected]
+        told = [gevent.spawn(_tell, peer, offer) for peer in peers]
+        gevent.joinall(told)
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests of peers are not answered yet."""
+        return sum(len(peer.channel.running.by_id) for peer in self.peers.values() if peer.channel is not None)
+
+    def _offer(self) -> dict[str, Any]:
+        table = self._kernel.handlers
+        return {
+            "commands": [[h.id, h.name, h.public, h.timeout, h.idempotent] for h in table.commands.values()],
+            "remotes": [[h.name, h.timeout, h.idempotent, h.open] for h in table.remotes.values()],
+            "draining": self._draining,
+            "full": self._full,
+        }
+
+    def _on_announce(self, peer: Peer, offer: dict[str, Any]) -> None:
+        peer.announce(offer)
+        self.expected.discard(peer.name)
+        self._changed(peer, True)
+
+    def _on_session(self, peer: Peer, verb: str, *arguments: Any) -> Any:
+        return self.session_verbs[verb](peer, *arguments)
+
+    def _on_replaced(self, peer: Peer, epoch: int) -> None:
+        """Give up: a newer process has this server's name."""
+        self._kernel.give_up(f"{peer.name} talks to epoch {epoch} of {self._kernel.name}; this is {self._kernel.epoch}")
+
+    def _changed(self, peer: Peer, connected: bool) -> None:
+        for listener in self.listeners:
+            listener(peer, connected)
+
+    # --------------------------------------------------------------------------------------------- receiving
+
+    def dispatch(
+        self,
+        channel: RpcChannel,
+        method: str,
+        params: Sequence[Any],
+        meta: dict[str, Any] | None,
+        request_id: int | None,
+    ) -> Any:
+        """Run what a peer asks for, on a runner; raises what the peer is told."""
+        if method.startswith("firefly."):
+            return self._run_method(channel, method, params, meta, request_id)
+        handler = self._kernel.handlers.remotes.get(method)
+        if handler is not None:
+            if channel.peer is None and not handler.open:
+                raise NotAuthorized(f"{method} is not open to clients")
+            return self._serve(handler, params, meta)
+        peer = self._beyond(channel, method, meta or {})
+        return self.relay.pass_on(channel, peer, method, params, meta or {}, request_id)
+
+    def _run_method(
+        self,
+        channel: RpcChannel,
+        method: str,
+        params: Sequence[Any],
+        meta: dict[str, Any] | None,
+        request_id: int | None,
+    ) -> Any:
+        if channel.peer is None:
+            raise NotAuthorized("say firefly.hello first")
+        peer = self.peers.get(channel.peer.name)
+        if peer is None or peer.channel is not channel:
+            raise NotAuthorized("this channel was replaced")
+        deferred = self.deferred.get(method)
+        if deferred is not None:
+            later = Later(channel, request_id, meta)
+            deferred(peer, later, *params)
+            return later
+        function = self.methods.get(method)
+        if function is None:
+            raise NoSuchMethod(method)
+        return function(peer, *params)
+
+    def _serve(self, handler: Handler, params: Sequence[Any], meta: dict[str, Any] | None) -> Any:
+        meta = meta or {}
+        remaining = meta.get("deadline")
+        deadline = None if remaining is None else self._kernel.clock.monotonic() + remaining / 1000
+        return run_remote(self._kernel, handler, params, deadline=deadline, trace=meta.get("trace"))
+
+    def _beyond(self, channel: RpcChannel, method: str, meta: dict[str, Any]) -> Peer:
+        """Choose the connected provider that a call is passed on to: once, never twice."""
+        providers = [] if meta.get("relayed") else self._providers(method, meta.get("to"))
+        if channel.peer is None:
+            closed = [peer for peer in providers if not peer.remotes[method].open]
+            if closed:
+                raise NotAuthorized(f"{method} is not open to clients")
+        if not providers:
+            raise NoSuchMethod(method)
+        return _choose(method, providers, meta.get("key"))
+
+    # ----------------------------------------------------------------------------------------------- calling
+
+    def call(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        *,
+        timeout: float | None = None,
+        to: str | None = None,
+        key: object = None,
+        context: Context | None = None,
+    ) -> Any:
+        """Call a remote wherever it is, and give its result; see `Context.call`."""
+        own = self._kernel.handlers.remotes.get(name)
+        if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
+            return self._call_here(own, arguments, self._timeout(timeout, own.timeout, context), context)
+        params = plain(list(arguments))
+        now = self._kernel.clock.monotonic
+        ends = math.inf
+        attempts = 0
+        tried: set[str] = set()
+        ignorant: set[str] = set()
+        while True:
+            peer, offer = self._provider(name, to, key, tried | ignorant)
+            meta = self._meta(context, to, key, direct=offer is not None)
+            wait = min(ends - now(), self._timeout(timeout, offer.timeout if offer else None, context))
+            # A second try has what the first one has left.
+            ends = min(ends, now() + wait)
+            try:
+                return peer.call(name, *params, timeout=wait, meta=meta)
+            except NoSuchMethod:
+                ignorant.add(peer.name)
+                if offer is not None or not self._roots(ignorant):
+                    self._say_missing(name, offer)
+                    raise
+            except Disconnected as error:
+                tried.add(peer.name)
+                attempts += 1
+                again = not error.sent or (offer is not None and offer.idempotent)
+                if not again or attempts == ATTEMPTS:
+                    raise
+
+    def notify(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        *,
+        to: str | None = None,
+        key: object = None,
+        context: Context | None = None,
+    ) -> bool:
+        """Call a remote without waiting for its end; see `Context.notify`."""
+        own = self._kernel.handlers.remotes.get(name)
+        if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
+            self._kernel.runners.run(self._call_here, own, plain(list(arguments)), self._default, None)
+            return True
+        try:
+            peer, offer = self._provider(name, to, key, set())
+        except CallError:
+            return False
+        if offer is None and self._roots({peer.name}):
+            # Only an answer tells which root knows a provider.
+            self._kernel.runners.run(self._call_unheard, name, plain(list(arguments)), to, key)
+            return True
+        meta = self._meta(context, to, key, direct=offer is not None)
+        return peer.notify(name, *plain(list(arguments)), meta=meta)
+
+    def _call_here(self, handler: Handler, arguments: Sequence[Any], wait: float, context: Context | None) -> Any:
+        deadline = self._kernel.clock.monotonic() + wait
+        trace = context.trace if context is not None else None
+        timer = gevent.Timeout(wait)
+        with timer:
+            try:
+                return run_remote(self._kernel, handler, plain(list(arguments)), deadline=deadline, trace=trace)
+            except gevent.Timeout as expired:
+                if expired is not timer:
+                    raise
+                raise DeadlineExceeded(f"{handler.name} took longer than {wait:.3f} s") from None
+
+    def _call_unheard(self, name: str, arguments: Sequence[Any], to: str | None, key: object) -> None:
+        with contextlib.suppress(CallError):
+            self.call(name, arguments, to=to, key=key)
+
+    @property
+    def _default(self) -> float:
+        """The seconds that a call may take where nobody says so."""
+        return self._kernel.links.limits.timeout
+
+    def _timeout(self, asked: float | None, offered: float | None, context: Context | None) -> float:
+        """Give the seconds a call may take: never past the deadline of the handler that makes it."""
+        wait = asked if asked is not None else offered if offered is not None else self._default
+        remaining = context.remaining() if context is not None else None
+        if remaining is not None:
+            wait = min(wait, remaining - HOP)
+        if wait <= 0:
+            raise DeadlineExceeded("no time is left")
+        return wait
+
+    def _meta(self, context: Context | None, to: str | None, key: object, *, direct: bool) -> dict[str, Any]:
+        meta: dict[str, Any] = {}
+        if context is not None:
+            meta["trace"] = context.trace
+        if not direct:
+            meta |= {"to": to} if to is not None else {}
+            meta |= {"key": str(key)} if key is not None else {}
+        return meta
+
+    def _provider(self, name: str, to: str | None, key: object, tried: set[str]) -> tuple[Peer, RemoteOffer | None]:
+        """Choose whom to ask; without an offer it is a root that will relay."""
+        providers = self._providers(name, to)
+        fresh = [peer for peer in providers if peer.name not in tried] or providers
+        if fresh:
+            peer = _choose(name, fresh, key)
+            return peer, peer.remotes[name]
+        if to is not None and (named := self.peers.get(to)) is not None and named.connected and named.announced:
+            raise NoSuchMethod(f"{to} does not provide {name}")
+        roots = self._roots(tried) or self._roots(set())
+        if roots:
+            return _choose(name, roots, key), None
+        if self.expected or any(not peer.connected for peer in self.peers.values()):
+            raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
+        raise NoSuchMethod(name)
+
+    def _roots(self, but: Collection[str]) -> list[Peer]:
+        """Give the connected roots, which may know a provider that this server does not."""
+        roots = (peer for peer in self.peers.values() if peer.connected and ROOT_ROLE in peer.roles)
+        return [peer for peer in roots if peer.name not in but]
+
+    def _say_missing(self, name: str, offer: RemoteOffer | None) -> None:
+        """Raise Disconnected where a root is away that might have known a provider."""
+        if offer is None and self._kernel.links.down:
+            raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
+
+    def _providers(self, name: str, to: str | None) -> list[Peer]:
+        found = [
+            peer
+            for peer in self.peers.values()
+            if name in peer.remotes and peer.connected and to in (None, peer.name, peer.server)
+        ]
+        return [peer for peer in found if not peer.draining] or found
+
+
+def _tell(peer: Peer, offer: dict[str, Any]) -> None:
+    with contextlib.suppress(CallError):
+        peer.call("firefly.announce", offer, timeout=HEARD)
+
+
+def _choose(name: str, peers: Iterable[Peer], key: object) -> Peer:
+    """Give the peer with the fewest calls in flight; with a key always the same one (rendezvous hashing)."""
+    if key is None:
+        return min(peers, key=lambda peer: (peer.calls, peer.name))
+    return rendezvous(key, peers, name)
+
+
+def rendezvous(key: object, peers: Iterable[Peer], salt: str = "") -> Peer:
+    """Give the peer of a key: always the same one, and another only when that one is gone (rendezvous hashing)."""
+    return max(peers, key=lambda peer: hashlib.blake2b(f"{key}\0{peer.name}\0{salt}".encode()).digest())

@@ -1,0 +1,1 @@
+"""Caches behind the owner's memory: memory:// and memcached."""

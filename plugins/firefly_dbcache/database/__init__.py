@@ -1,0 +1,1 @@
+"""The databases: SQLite, PostgreSQL, MySQL and MariaDB, alike to everybody above."""

@@ -1,0 +1,70 @@
+"""MySQL and MariaDB by PyMySQL, which is Python all through and so cooperates with gevent."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import peewee
+from peewee import fn
+
+from firefly_dbcache.database.database import Database
+
+__all__ = ["MysqlDatabase"]
+
+UNKNOWN_COLUMN = 1054
+
+
+class MysqlDatabase(Database):
+    """One MySQL or MariaDB database. `parameters` are PyMySQL's."""
+
+    kind: ClassVar[str] = "mysql"
+    # What peewee would make differs from what the other databases keep: whole seconds, 64 KiB of text, short floats.
+    FIELD_TYPES: ClassVar[dict[str, str]] = {
+        "FLOAT": "DOUBLE PRECISION",
+        "DATETIME": "DATETIME(6)",
+        "TIME": "TIME(6)",
+        "TEXT": "LONGTEXT",
+        "BLOB": "LONGBLOB",
+    }
+
+    def __init__(self, parameters: dict[str, Any], connections: int, timeout: float, connect_timeout: float) -> None:
+        super().__init__(connections, timeout)
+        seconds = max(1, int(timeout))
+        self._parameters = {
+            "connect_timeout": max(1, int(connect_timeout)),
+            "read_timeout": seconds,
+            "write_timeout": seconds,
+            "charset": "utf8mb4",
+            "sql_mode": "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+            **parameters,
+        }
+
+    def make(self) -> Any:
+        parameters = dict(self._parameters)
+        name = parameters.pop("database")
+        return peewee.MySQLDatabase(name, thread_safe=False, field_types=self.FIELD_TYPES, **parameters)
+
+    def refuses(self, error: Exception) -> bool:
+        code = error.args[0] if error.args else None
+        return code == UNKNOWN_COLUMN or super().refuses(error)
+
+    def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
+        key = next(iter(columns))
+        made = {name: getattr(table.c, name) for name in columns}
+        ver = made["ver"]
+        newer = fn.VALUES(ver) > ver
+        update = {
+            column: fn.IF(newer, fn.VALUES(column), column) for name, column in made.items() if name not in (key, "ver")
+        }
+        update[ver] = fn.GREATEST(ver, fn.VALUES(ver))  # last: the conditions before it read the former version
+        query = table.insert([[None] * len(columns)], columns=list(made.values())).on_conflict(update=update)
+        text: str = query.bind(connection).sql()[0]
+        return text
+
+    def table_options(self, database: Any) -> str:
+        (version,) = database.execute_sql("SELECT VERSION()").fetchone()
+        collation = "utf8mb4_nopad_bin" if "mariadb" in version.lower() else "utf8mb4_0900_bin"
+        return f" DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
+
+    def drop(self, connection: Any) -> None:
+        connection._force_close()

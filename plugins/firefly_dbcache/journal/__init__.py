@@ -1,0 +1,1 @@
+"""The journal: acknowledged changes on disk, until the database has them."""

@@ -1,0 +1,1 @@
+"""Rows: a model taken apart, its columns' values, and changes to rows."""
