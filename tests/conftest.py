@@ -5,12 +5,17 @@ from gevent import monkey
 monkey.patch_all()
 
 import importlib  # noqa: E402
+import os  # noqa: E402
 import re  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+
+# Under `make test` these are set, and a make that a test starts would take itself for a part of the outer one.
+for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
+    os.environ.pop(_name, None)
 
 KIT = Path(__file__).parent / "kit" / "firefly_kit.py"
 
