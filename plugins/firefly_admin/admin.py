@@ -108,7 +108,7 @@ class Admin(Service):
         from firefly_admin.application import make_application
         from firefly_core.channel.http_server import HttpLimits, HttpServer
 
-        collector = Collector(lambda: list(self.survey.views.values()))
+        collector = Collector(lambda: list(self.survey.views.values()), lambda: self.survey.supervisor)
         application = make_application(
             access=access,
             panorama=self.panorama,

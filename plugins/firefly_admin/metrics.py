@@ -22,6 +22,13 @@ __all__ = ["CONTENT_TYPE", "Collector", "exposition"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNFIT = re.compile(r"[^a-zA-Z0-9_]")
 Labels = tuple[str, ...]
+SUPERVISED = {
+    "starts": "How often the supervisor has started it.",
+    "crashes": "How often it ended without having been asked to.",
+    "dropped": "Commands and calls that it had accepted and dropped when its time to drain was over.",
+    "lost_lines": "Lines of its output that the supervisor could not write down.",
+}
+"""What the supervisor counts of each process."""
 
 
 class Families:
@@ -61,10 +68,14 @@ class Families:
 
 
 class Collector:
-    """What a registry of prometheus_client asks; `views` gives the servers as they were seen last."""
+    """What a registry of prometheus_client asks; `views` gives the servers as they were seen last.
 
-    def __init__(self, views: Callable[[], Sequence[View]]) -> None:
+    `supervisor` gives what the supervisor said then; None: there is none, or it did not answer.
+    """
+
+    def __init__(self, views: Callable[[], Sequence[View]], supervisor: Callable[[], Mapping[str, Any] | None]) -> None:
         self._views = views
+        self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
         """Give every figure of every server."""
@@ -73,6 +84,8 @@ class Collector:
             families.add("firefly_up", {"server": view.name}, float(view.up), "Whether the server answers.")
             if view.report is not None:
                 _add_report(families, view.name, view.report)
+        for process in (self._supervisor() or {}).get("processes", ()):
+            _add_supervised(families, process)
         yield from families
 
 
@@ -108,6 +121,14 @@ def _add_report(families: Families, server: str, report: Mapping[str, Any]) -> N
     families.add_histogram("firefly_hub_lag_seconds", labels, lag["buckets"], lag["total"], text)
     for meter in report["meters"]:
         _add_meter(families, labels, meter)
+
+
+def _add_supervised(families: Families, process: Mapping[str, Any]) -> None:
+    labels = {"server": process["name"]}
+    for name, text in SUPERVISED.items():
+        families.add(f"firefly_supervisor_{name}_total", labels, float(process.get(name, 0)), text)
+    given_up = float(process["state"] == "fatal")
+    families.add("firefly_supervisor_given_up", labels, given_up, "Whether the supervisor starts it no more.")
 
 
 def _add_meter(families: Families, labels: Mapping[str, str], meter: Mapping[str, Any]) -> None:

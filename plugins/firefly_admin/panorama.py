@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Panorama"]
 
 DB_CACHE = "db-cache"
+RECENT = 600.0
+"""Seconds for which a crash is shown of a server that is up again: whoever looks a little later must see it."""
 BY_SERVER = ("runs", "per_second", "off")
 
 
@@ -37,7 +39,7 @@ class Panorama:
             "admin": self._kernel.name,
             "supervisor": (survey.supervisor or {}).get("supervisor"),
             "off": sorted(survey.off),
-            "servers": [_server(view, supervised.get(view.name)) for view in survey.views.values()],
+            "servers": [_server(view, supervised.get(view.name), survey.taken) for view in survey.views.values()],
             "channels": list(_channels(survey.views.values())),
         }
 
@@ -115,7 +117,7 @@ class Panorama:
         raise Refuse("not_found", "no server that is here takes that command")
 
 
-def _server(view: View, supervised: Mapping[str, Any] | None) -> dict[str, Any]:
+def _server(view: View, supervised: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
     report = view.report
     told: dict[str, Any] = {
         "name": view.name,
@@ -125,6 +127,7 @@ def _server(view: View, supervised: Mapping[str, Any] | None) -> dict[str, Any]:
         "seen": view.seen,
         "via": view.via,
         "supervised": dict(supervised) if supervised is not None else None,
+        "crash": _crash(supervised, now),
         "rates": view.rates,
     }
     if report is not None:
@@ -146,6 +149,14 @@ def _state(view: View, supervised: Mapping[str, Any] | None) -> str:
     if view.up:
         return "up"
     return "apart" if view.apart and said == "ready" else "down"
+
+
+def _crash(supervised: Mapping[str, Any] | None, now: float) -> dict[str, Any] | None:
+    """Give how long ago a server ended by itself, how, and how often it has done so; None: not lately."""
+    last = (supervised or {}).get("crash")
+    if supervised is None or last is None or now - last["at"] > RECENT:
+        return None
+    return {"ago": max(0.0, now - last["at"]), "ending": last["ending"], "times": supervised["crashes"]}
 
 
 def _channels(views: Iterable[View]) -> Iterable[dict[str, Any]]:

@@ -162,6 +162,10 @@ def _remarks(topology: dict[str, Any]) -> list[str]:
         if server["state"] not in FINE:
             why = f"ended: {ending}" if ending else server["problem"]
             remarks.append(f"{server['name']} is {server['state']}: {why}")
+        elif crash := server["crash"]:
+            often = f", {crash['times']} times so far" if crash["times"] > 1 else ""
+            ago = _span(crash["ago"])
+            remarks.append(f"{server['name']} is {server['state']} again: it ended {ago} ago: {crash['ending']}{often}")
     remarks += [
         f"{' and '.join(each['between'])} are not connected" for each in topology["channels"] if not each["connected"]
     ]

@@ -65,6 +65,10 @@ class Child:
         self.starts = 0
         self.ending: Ending | None = None
         """How it ended last."""
+        self.crashes = 0
+        """How often it ended without having been asked to, or could not be started."""
+        self.crash: dict[str, Any] | None = None
+        """The last time that it did: `at`, a date, and how it ended."""
         self.code: dict[str, Any] | None = None
         """The version of the code that it runs, as it said."""
         self.dropped = 0
@@ -99,6 +103,8 @@ class Child:
             "starts": self.starts,
             "failures": self._backoff.failures,
             "ending": None if self.ending is None else str(self.ending),
+            "crashes": self.crashes,
+            "crash": self.crash,
             "code": self.code,
             "dropped": self.dropped,
             "lost_lines": self._gear.log.lost.get(self.name, 0),
@@ -239,6 +245,8 @@ class Child:
 
     def _failed(self, ending: Ending | None) -> None:
         loop = self._gear.loop
+        self.crashes += 1
+        self.crash = {"at": round(time.time(), 3), "ending": str(ending or "it could not be started")}
         ready_since = self._since if self.state is State.READY else None
         delay = self._backoff.fail(loop.now(), ready_since)
         if ending is not None and ending.status in FINAL:

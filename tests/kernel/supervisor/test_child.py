@@ -63,12 +63,14 @@ def test_a_life_from_start_to_stop(plain, tmp_path):
     assert states == ["starting", "ready", "stopping", "stopped"]
     assert status["ending"] == "SIGTERM"
     assert (status["pid"], status["epoch"], status["starts"], status["failures"]) == (None, 1, 1, 0)
+    assert (status["crashes"], status["crash"]) == (0, None)
 
 
 def test_a_program_that_cannot_be_started_fails_like_one_that_ends(plain, tmp_path):
     states, status = json.loads(plain(program('["/nowhere"]', "child.state is State.FATAL and loop.stop()"), tmp_path))
     assert states == ["waiting", "waiting", "fatal"]
     assert (status["starts"], status["failures"], status["ending"]) == (3, 3, None)
+    assert (status["crashes"], status["crash"]["ending"]) == (3, "it could not be started")
 
 
 def test_one_that_waits_for_its_restart_is_stopped_at_once(plain, tmp_path):

@@ -197,6 +197,26 @@ def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
         cluster.close()
 
 
+class Supervisor:
+    """What stands for the pipe to a supervisor that says of each process what a test wants it to say."""
+
+    def __init__(self, *names: str) -> None:
+        counts = {"starts": 1, "crashes": 0, "crash": None, "dropped": 0, "lost_lines": 0, "ending": None}
+        self.processes = {name: {"name": name, "state": "ready", **counts} for name in names}
+
+    def ask(self, what: str, *, timeout: float) -> dict[str, Any]:
+        assert what == "status"
+        return {"supervisor": {"state": "ready"}, "processes": list(self.processes.values())}
+
+
+@pytest.fixture
+def supervisor(desk: Desk) -> Supervisor:
+    """Give a supervisor that the admin asks; to be heard at the next look."""
+    made = Supervisor(*desk.admin.survey.views)
+    desk.cluster.kernel("admin").supervisor = made  # type: ignore[assignment]
+    return made
+
+
 @pytest.fixture
 def desk(make_desk: Callable[..., Desk]) -> Desk:
     """Give the cluster as it is, with every server seen by the admin."""

@@ -116,3 +116,18 @@ def test_counters_never_fall_from_one_scrape_to_the_next(desk):
     after = totals()
     assert before.keys() <= after.keys()
     assert [key for key in before if after[key] < before[key]] == []
+
+
+def test_what_the_supervisor_counts_is_told_by_server(desk, supervisor):
+    supervisor.processes["world-1"].update(state="fatal", starts=6, crashes=5, lost_lines=3)
+    desk.look()
+    found = families(desk)
+    for name, count in {"starts": 6.0, "crashes": 5.0, "dropped": 0.0, "lost_lines": 3.0}.items():
+        family = f"firefly_supervisor_{name}"
+        assert samples(found[family], server="world-1") == {f"{family}_total": count}
+    given_up = found["firefly_supervisor_given_up"]
+    assert {sample.labels["server"]: sample.value for sample in given_up.samples} == {
+        "gate-1": 0.0,
+        "world-1": 1.0,
+        "admin-1": 0.0,
+    }

@@ -34,7 +34,7 @@ def test_every_key_of_an_action_is_on_the_page():
             assert set(kind.__struct_fields__) <= set(re.findall(r'"(\w+)"', line)), action
 
 
-def test_every_metric_on_the_page_is_exported(desk):
+def test_every_metric_on_the_page_is_exported(desk, supervisor):
     desk.enter("ada")
     desk.look()
     found = {family.name for family in text_string_to_metric_families(desk.ask("GET", "/metrics").body.decode())}

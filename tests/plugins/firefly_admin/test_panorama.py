@@ -64,3 +64,15 @@ def test_what_may_be_sent_is_described_with_its_schema(desk):
 
 def test_without_a_db_cache_there_is_nothing_to_tell_of_one(desk):
     assert desk.get("/api/db").json == {"servers": {}, "letters": []}
+
+
+def test_a_crash_is_told_for_ten_minutes_although_the_server_is_up_again(desk, supervisor):
+    now = desk.cluster.kernel("admin").clock.time()
+    supervisor.processes["world-1"].update(crashes=2, crash={"at": now - 30, "ending": "SIGSEGV"})
+    supervisor.processes["gate-1"].update(crashes=1, crash={"at": now - 700, "ending": "exit 1"})
+    desk.look()
+    told = {server["name"]: server for server in desk.get("/api/topology").json["servers"]}
+    assert told["world-1"]["state"] == "up"
+    assert told["world-1"]["crash"].pop("ago") >= 30
+    assert told["world-1"]["crash"] == {"ending": "SIGSEGV", "times": 2}
+    assert told["gate-1"]["crash"] is None

@@ -58,6 +58,15 @@ def test_what_is_down_or_switched_off_is_said_and_the_status_is_1(desk, run):
     assert "# command echo is switched off" in ended.output
 
 
+def test_a_server_that_has_just_come_back_is_said_and_everything_is_up(desk, run, supervisor):
+    now = desk.cluster.kernel("admin").clock.time()
+    supervisor.processes["world-1"].update(crashes=2, crash={"at": now - 90, "ending": "SIGSEGV"})
+    desk.look()
+    ended = run(desk)
+    assert ended.exit_code == 0
+    assert "# world-1 is up again: it ended 1 min ago: SIGSEGV, 2 times so far" in ended.output
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_for_a_person_it_is_a_table_that_fits_the_terminal(desk, capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))

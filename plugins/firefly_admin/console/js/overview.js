@@ -19,6 +19,10 @@ function concerns(topology, samples) {
       const bad = ["down", "fatal"].includes(server.state);
       found.push({ state: bad ? "down" : "waiting", text: `${server.name} is ${server.state}. ${reason(server)}`, server: server.name });
     }
+    else if (server.crash) {
+      const often = server.crash.times > 1 ? `, ${count(server.crash.times)} times so far` : "";
+      found.push({ state: "waiting", text: `${server.name} is up again: it ended ${seconds(server.crash.ago)} ago (${server.crash.ending})${often}.`, server: server.name });
+    }
     if (late(server.name) > 0.1) found.push({ state: "waiting", text: `The hub of ${server.name} is late by ${seconds(late(server.name))}, again and again.`, server: server.name });
     if (db?.dead_letters > 0) found.push({ state: "down", text: `The database has refused ${count(db.dead_letters)} changes of ${server.name}.`, to: "#/database" });
     if (db?.refusing > 0) found.push({ state: "down", text: `The db-cache of ${server.name} takes no changes.`, to: "#/database" });

@@ -26,8 +26,8 @@ function About({ server }) {
   }
   if (supervised) {
     rows.push(["starts", count(supervised.starts)]);
-    if (supervised.failures) rows.push(["failures", count(supervised.failures)]);
     if (supervised.ending) rows.push(["ended last", supervised.ending]);
+    if (supervised.crash) rows.push(["ended by itself", `${count(supervised.crashes)} times, the last one ${since(supervised.crash.at)} ago: ${supervised.crash.ending}`]);
   }
   return html`<${Figures} rows=${rows} />`;
 }
