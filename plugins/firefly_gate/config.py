@@ -58,6 +58,12 @@ class ListenerConfig:
         'WebSocket only: the origins of pages that may connect; "none" lets clients in that send no origin, "*" any',
         default=[],
     )
+    compression: bool = key(
+        boolean(),
+        "WebSocket only: whether messages are compressed (permessage-deflate) with clients that offer it; max_frame "
+        "holds for a message both compressed and inflated",
+        default=False,
+    )
     certificate: Path | None = key(
         optional(path()), "tls and wss: the file of the server's certificate and those above it, as PEM", default=None
     )

@@ -11,7 +11,6 @@ from gevent import get_hub
 from firefly_core.kernel.groups import MAX_GROUPS, check_group
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Uid
-from firefly_gate.websocket import frame
 
 if TYPE_CHECKING:
     from firefly_gate.door import Door
@@ -148,7 +147,7 @@ class Delivery:
     def __init__(self, sessions: list[GateSession], parcel: Parcel) -> None:
         self._sessions = sessions
         self._parcel = parcel
-        self._frames: dict[Door, tuple[bytes, bytes]] = {}
+        self._frames: dict[Door | tuple[Door, int], tuple[bytes, bytes]] = {}
         self._next = 0
 
     def run(self) -> bool:
@@ -159,14 +158,23 @@ class Delivery:
         for session in self._sessions[self._next : end]:
             both = frames.get(session.door)
             if both is None:
-                both = frames[session.door] = _frames(session, parcel)
+                both = self._both(session)
             session.deliver(*both, policy, key)
         self._next = end
         return end < len(self._sessions)
+
+    def _both(self, session: GateSession) -> tuple[bytes, bytes]:
+        """Give a push for a door, and where its clients may agree on compression for those who agreed alike."""
+        layer = session.layer
+        key = session.door if layer is None or not layer.compression else (session.door, layer.variant)
+        both = self._frames.get(key)
+        if both is None:
+            both = self._frames[key] = _frames(session, self._parcel)
+        return both
 
 
 def _frames(session: GateSession, parcel: Parcel) -> tuple[bytes, bytes]:
     """Give a push for a session's door, without the WebSocket's framing and with it."""
     plain = session.wire.encode_push(parcel.command, parcel.name, parcel.body(session.codec))
-    # Not by the layer: this session's may be closing while the others' are open.
-    return plain, plain if session.layer is None else frame(plain, session.wire.text)
+    # Not wrapped: this session may be closing while the others are open.
+    return plain, plain if session.layer is None else session.layer.framed(plain, session.wire.text)

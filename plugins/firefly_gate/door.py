@@ -15,6 +15,7 @@ from firefly_core.kernel.handlers.handlers import HandlerTable
 from firefly_core.wire.protocol import Limits, Protocol
 from firefly_gate.builtins import builtins
 from firefly_gate.commands import Command, command_table
+from firefly_gate.deflate_layer import DeflateLayer
 from firefly_gate.proxy import ProxyHeader
 from firefly_gate.websocket import WebSocketLayer
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Door", "listen_problems"]
 
 SECURE = ("tls", "wss")
+SOCKETS = ("ws", "wss")
 
 
 class Door:
@@ -94,14 +96,15 @@ class Door:
 
     def wire(self) -> Protocol:
         """Give a new connection's side of the protocol."""
-        stream = self._listen.url.scheme in ("tcp", "tls")
+        stream = self._listen.url.scheme not in SOCKETS
         return self._protocol(self._listen.settings, self._stranger, stream=stream, names=self._names)
 
     def layer(self) -> WebSocketLayer | None:
         """Give a new connection's WebSocket layer; None on TCP."""
-        if self._listen.url.scheme in ("tcp", "tls"):
+        if self._listen.url.scheme not in SOCKETS:
             return None
-        return WebSocketLayer(self._stranger, path=self._listen.url.path or "/", origins=self._listen.own.origins)
+        layer = DeflateLayer if self._listen.own.compression else WebSocketLayer
+        return layer(self._stranger, path=self._listen.url.path or "/", origins=self._listen.own.origins)
 
     def error_body(self, code: str, message: str) -> bytes:
         """Give `{"error": {code, message}}` in this door's codec; raw bodies carry it as JSON."""
@@ -139,7 +142,9 @@ def tls_context(listen: Listen) -> ssl.SSLContext | None:
 
 
 def listen_problems(listen: Listen) -> Iterable[str]:
-    """Give what is wrong with the certificate of a listener."""
+    """Give what does not fit together in a listener: its scheme, its certificate, compression."""
+    if listen.own.compression and listen.url.scheme not in SOCKETS:
+        yield f"{listen.url} has no compression; only ws:// and wss:// have"
     if listen.url.scheme not in SECURE:
         if listen.own.certificate is not None:
             yield f"{listen.url} has a certificate and does not use it; say tls:// or wss://"

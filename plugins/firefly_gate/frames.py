@@ -18,6 +18,8 @@ CONTROL = 8
 """The first opcode of those that are control frames."""
 FINAL = 0x80
 RESERVED = 0x70
+DEFLATED = 0x40
+"""The reserved bit of a message that is compressed, where that was agreed."""
 MASKED = 0x80
 WHOLE_TEXT, WHOLE_BINARY = FINAL | TEXT, FINAL | BINARY
 WHOLE = frozenset({WHOLE_TEXT, WHOLE_BINARY})

@@ -41,7 +41,7 @@ from firefly_gate.frames import (
     frame,
     judge,
 )
-from firefly_gate.upgrade import Refused, refused, take
+from firefly_gate.upgrade import Opened, Refused, refused, take
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
@@ -60,6 +60,11 @@ class WebSocketLayer:
     - when `failure` is set, answer the messages that it got, write `close_frame(...)` and close;
     - let no more than the frame deadline pass while `partial()` is true.
     """
+
+    compression = False
+    """Whether compressing messages may be agreed on."""
+    variant = 0
+    """Connections of one listener with the same number frame a message alike."""
 
     __slots__ = (
         "_answer",
@@ -164,6 +169,10 @@ class WebSocketLayer:
         """Whether a handshake, a frame or a fragmented message has begun and is not complete (its deadline runs)."""
         return self._tail is not None or self._fragments is not None
 
+    def framed(self, payload: bytes, text: bool) -> bytes:
+        """Give the frame of a whole message, whether it may be sent or not; for all connections of its variant."""
+        return frame(payload, text)
+
     def wrap(self, payload: bytes, text: bool) -> bytes:
         """Give the frame of a whole message; empty when nothing may be sent."""
         return frame(payload, text) if self.open else b""
@@ -198,15 +207,19 @@ class WebSocketLayer:
 
     # ------------------------------------------------------------------------------------------- receiving
 
+    def _begin(self, opened: Opened) -> None:
+        """Take over what was agreed on."""
+
     def _shake_hands(self, data: bytes) -> bytes:
         """Take the client's request, and give what came behind it."""
-        taken = take(data, self._path, self._origins)
+        taken = take(data, self._path, self._origins, compression=self.compression)
         if taken is None:
             self._need = 0
             self._tail = bytearray(data) if data else None
             return b""
-        answer, rest = taken
-        self._emit(answer)
+        opened, rest = taken
+        self._begin(opened)
+        self._emit(opened.answer)
         self.open = True
         return rest
 
@@ -229,22 +242,22 @@ class WebSocketLayer:
                     payload.decode()
                 messages.append(payload)
             else:
-                end = self._frame(data, start, messages)
+                end = self._frame(first, data, start, messages)
                 if not end:
                     return start
             start = end
         if size - start >= 2:
-            self._frame(data, start, messages)
+            self._frame(data[start], data, start, messages)
         else:
             self._need = 2
         return start
 
-    def _frame(self, data: bytes, start: int, messages: list[bytes]) -> int:
-        """Judge a frame by what is there of its header, and take it when it is complete.
+    def _frame(self, first: int, data: bytes, start: int, messages: list[bytes]) -> int:
+        """Judge a frame, whose first byte is `first`, by what is there of its header; take it when it is complete.
 
         Gives where it ends, or 0 when it is not complete: `_need` says how much of it is worth another look.
         """
-        first, second = data[start], data[start + 1]
+        second = data[start + 1]
         final, opcode = bool(first & FINAL), first & 0x0F
         length = second & 0x7F
         judge(first, second, self._fragments is not None)

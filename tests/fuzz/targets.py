@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 import msgpack
+from firefly_gate.deflate_layer import DeflateLayer, deflate
 from firefly_gate.upgrade import Refused, take
 from firefly_gate.websocket import WebSocketLayer
 from firefly_protocols.datapack import Datapack
@@ -37,6 +38,7 @@ HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+OFFER = HANDSHAKE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 POMELO_OPENING = b"\x01\x00\x00\x02{}\x02\x00\x00\x00"
 
 
@@ -103,26 +105,30 @@ def protocol_target(kind: type[Protocol], keys: dict[str, Any], opening: bytes =
     return run
 
 
-def websocket(data: bytes) -> None:
-    """Frames of an open WebSocket: only messages or an orderly end, the same however the bytes are cut."""
-    wire, pieces = cut(data)
-    results = []
-    for parts in ([wire], pieces):
-        layer = WebSocketLayer(Limits(LIMIT))
-        layer.receive(HANDSHAKE)
-        results.append(fed(layer.receive, parts))
-        assert sum(map(len, layer.take_output())) <= 17 * 127 + 200
-        assert layer.open is (results[-1][1] is None)
-    assert results[0] == results[1]
-    for message in results[0][0]:
-        assert len(message) <= LIMIT
+def websocket_target(kind: type[WebSocketLayer]) -> Callable[[bytes], None]:
+    """Make the target of an open WebSocket: only messages or an orderly end, the same however the bytes are cut."""
+
+    def run(data: bytes) -> None:
+        wire, pieces = cut(data)
+        results = []
+        for parts in ([wire], pieces):
+            layer = kind(Limits(LIMIT))
+            layer.receive(OFFER)
+            results.append(fed(layer.receive, parts))
+            assert sum(map(len, layer.take_output())) <= 17 * 127 + 400
+            assert layer.open is (results[-1][1] is None)
+        assert results[0] == results[1]
+        for message in results[0][0]:
+            assert len(message) <= LIMIT
+
+    return run
 
 
 def upgrade(data: bytes) -> None:
     """The opening request of a WebSocket: an answer, a refusal, or more is needed."""
     refusal = taken = None
     try:
-        taken = take(data, "/", ("http://a", "none"))
+        taken = take(data, "/", ("http://a", "none"), compression=True)
     except Refused as refused:
         refusal = refused.response
     if refusal is not None:
@@ -130,7 +136,7 @@ def upgrade(data: bytes) -> None:
     elif taken is None:
         assert len(data) < 8192
     else:
-        assert taken[0].startswith(b"HTTP/1.1 101 ")
+        assert taken[0].answer.startswith(b"HTTP/1.1 101 ")
 
 
 def codec_target(codec: Codec) -> Callable[[bytes], None]:
@@ -185,6 +191,7 @@ ARRAYS = [msgpack.packb(message) for message in MESSAGES]
 LINES = [b'{"id":7,"cmd":203,"body":{"x":1}}\n', b'{"cmd":"ping"}\n', b'\r\n{"id":"a","cmd":"catch","ack":5}\n']
 FRAMES = [masked(0x81, b"{}"), masked(0x82, b"x" * 130), masked(0x01, b"a") + masked(0x89, b"p") + masked(0x80, b"b")]
 FRAMES += [masked(0x88, b"\x03\xe8bye"), masked(0x8A, b""), masked(0x81, "ü🔥".encode())]
+PACKED = [masked(0xC1, deflate(b"{}" * 99, 15)), masked(0xC2, deflate(bytes(9000), 12)), masked(0x41, b""), FRAMES[0]]
 PACKAGES = [
     bytes.fromhex("0400000f00070563617463687b2278223a317d"),
     bytes.fromhex("0400000701ac0200cb7b7d"),
@@ -199,7 +206,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "pomelo_opening": protocol_target(Pomelo, {}),
     "json_codec": codec_target(JsonCodec()),
     "msgpack_codec": codec_target(MsgpackCodec()),
-    "websocket": websocket,
+    "websocket": websocket_target(WebSocketLayer),
+    "websocket_deflate": websocket_target(DeflateLayer),
     "upgrade": upgrade,
     "envelope": envelope,
 }
@@ -212,6 +220,7 @@ SEEDS: dict[str, list[bytes]] = {
     "json_codec": [json.dumps(value).encode() for value in VALUES],
     "msgpack_codec": [msgpack.packb(value) for value in [*VALUES, {"more": {math.nan: 1, (1, 2): 3}}]],
     "websocket": [b"\x80" + part for part in [*FRAMES, b"".join(FRAMES[:3])]],
-    "upgrade": [HANDSHAKE, HANDSHAKE.replace(b"Host", b"Origin")],
+    "websocket_deflate": [b"\x80" + part for part in [*PACKED, b"".join(PACKED)]],
+    "upgrade": [HANDSHAKE, OFFER, HANDSHAKE.replace(b"Host", b"Origin")],
     "envelope": [b"\x80" + msgpack.packb(call) for call in CALLS],
 }

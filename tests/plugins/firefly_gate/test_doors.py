@@ -8,9 +8,10 @@ import struct
 import subprocess
 
 import pytest
+from firefly_gate.deflate_layer import deflate
 from websockets.sync.client import connect
 
-from firefly_core import command
+from firefly_core import command, push
 from firefly_core.errors import ConfigurationError
 from firefly_core.testing import InProcessCluster
 
@@ -23,9 +24,20 @@ listen = {{ url = "{url}", protocol = "json", origins = ["none"], {keys} }}
 """
 
 
+news = push(2001, name="news")
+
+
 @command(1, public=True)
 def where(ctx) -> str:
     return ctx.session.address
+
+
+@command(2, public=True)
+def tell_all(ctx, value: str) -> str:
+    ctx.session.bind(ctx.session.id)
+    ctx.group("all").join(ctx.session)
+    ctx.group("all").push(news, value)
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +57,7 @@ def serve():
 
     def serve(url, keys="proxy = false", limits=""):
         cluster = InProcessCluster(
-            TOML.format(url=url, keys=keys, limits=limits), handlers={"gate": [where]}, network="sockets"
+            TOML.format(url=url, keys=keys, limits=limits), handlers={"gate": [where, tell_all]}, network="sockets"
         )
         cluster.__enter__()
         running.append(cluster)
@@ -117,7 +129,7 @@ def test_plain_bytes_at_a_tls_door_are_closed(serve, papers):
 )
 def test_a_certificate_that_is_missing_or_none_is_a_problem(url, keys, said):
     with pytest.raises(ConfigurationError, match=said):
-        InProcessCluster(TOML.format(url=url, keys=keys, limits=""), handlers={"gate": [where]})
+        InProcessCluster(TOML.format(url=url, keys=keys, limits=""), handlers={"gate": [where, tell_all]})
 
 
 def header(command=0x21, family=0x11, addresses=None, signature=b"\r\n\r\n\0\r\nQUIT\n"):
@@ -179,3 +191,53 @@ def test_behind_a_proxy_tls_works_too(serve, papers):
         plain.sendall(header())
         with trusting(papers).wrap_socket(plain, server_hostname="localhost") as secure:
             assert ask(secure) == "203.0.113.7:4711"
+
+
+# ------------------------------------------------------------------------------------------------- compression
+
+
+def page(address, compression):
+    return connect("ws://127.0.0.1/", sock=socket.create_connection(address), compression=compression)
+
+
+def test_clients_with_compression_and_without_get_the_same_answers_and_pushes(serve):
+    address = serve("ws://127.0.0.1:0/", "compression = true")
+    value = "news " * 500
+    pushed = {"cmd": 2001, "name": "news", "body": value}
+    with page(address, None) as plain, page(address, "deflate") as packing:
+        assert [each.name for each in packing.protocol.extensions] == ["permessage-deflate"]
+        assert plain.protocol.extensions == []
+        for each in (plain, packing):
+            each.send(json.dumps({"id": 1, "cmd": "tell_all", "body": value}))
+            both = [json.loads(each.recv()) for _ in range(2)]
+            assert pushed in both
+            assert {"id": 1, "cmd": "tell_all", "body": value} in both
+        assert json.loads(plain.recv()) == pushed
+
+
+def test_a_push_is_compressed_once_for_all_who_agreed(serve, monkeypatch):
+    packed = []
+
+    def counted(payload, bits):
+        packed.append(bits)
+        return deflate(payload, bits)
+
+    address = serve("ws://127.0.0.1:0/", "compression = true")
+    with contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(address, "deflate")) for _ in range(5)]
+        for each in pages:
+            each.send('{"id": 1, "cmd": "tell_all", "body": "short"}')
+            assert "short" in each.recv()
+            assert "short" in each.recv()
+        monkeypatch.setattr("firefly_gate.deflate_layer.deflate", counted)
+        pages[0].send(json.dumps({"id": 2, "cmd": "tell_all", "body": "long " * 100}))
+        for each in pages:
+            while "long" not in each.recv():
+                pass
+        assert packed == [12, 12]  # the push and the answer
+
+
+def test_a_listener_without_websocket_has_no_compression():
+    text = TOML.format(url="tcp://127.0.0.1:0", keys="compression = true", limits="")
+    with pytest.raises(ConfigurationError, match="has no compression"), InProcessCluster(text, handlers={"gate": []}):
+        pass

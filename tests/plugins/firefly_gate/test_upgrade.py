@@ -35,7 +35,7 @@ def status(refused: Refused) -> int:
 
 
 def test_the_example_of_the_rfc_is_answered_as_the_rfc_says():
-    assert accept(request(), "/", None) == (
+    assert accept(request(), "/", None).answer == (
         b"HTTP/1.1 101 Switching Protocols\r\n"
         b"Upgrade: websocket\r\n"
         b"Connection: Upgrade\r\n"
@@ -47,16 +47,16 @@ def test_a_client_that_others_wrote_is_let_in_and_its_first_frames_are_kept():
     client = ClientProtocol(parse_uri("ws://127.0.0.1:11010/play?token=secret"), origin=HERE[0])
     client.send_request(client.connect())
     head = b"".join(client.data_to_send())
-    answer, rest = take(head + b"\x82\x80abcd", "/play", HERE)
+    opened, rest = take(head + b"\x82\x80abcd", "/play", HERE)
     assert rest == b"\x82\x80abcd"
-    client.receive_data(answer)
+    client.receive_data(opened.answer)
     assert client.handshake_exc is None
     assert client.events_received()[0].status_code == 101
 
 
 def test_compression_and_subprotocols_are_not_taken_up():
     offers = {"Sec-WebSocket-Extensions": "permessage-deflate", "Sec-WebSocket-Protocol": "chat"}
-    answer = accept(request(**{name.replace("-", "_"): value for name, value in offers.items()}), "/", None)
+    answer = accept(request(**{name.replace("-", "_"): value for name, value in offers.items()}), "/", None).answer
     assert b"Extensions" not in answer
     assert b"Protocol:" not in answer
 
@@ -90,21 +90,21 @@ def test_an_incomplete_request_is_waited_for_at_every_offset():
 def test_only_a_listed_origin_is_let_in(origin, allowed):
     head = request(Origin=origin)
     if allowed:
-        assert accept(head, "/", HERE).startswith(b"HTTP/1.1 101 ")
+        assert accept(head, "/", HERE).answer.startswith(b"HTTP/1.1 101 ")
     else:
         refused = refusal(head, origins=HERE)
         assert (refused.reason, status(refused)) == ("bad_origin", 403)
 
 
 def test_none_lets_clients_in_that_are_no_page():
-    assert accept(request(), "/", ("none",)).startswith(b"HTTP/1.1 101 ")
+    assert accept(request(), "/", ("none",)).answer.startswith(b"HTTP/1.1 101 ")
     assert refusal(request(Origin="none"), origins=("none",)).reason == "bad_origin"
     assert refusal(request(Origin=HERE[0]), origins=("none",)).reason == "bad_origin"
 
 
 def test_a_star_lets_everybody_in_and_an_empty_list_nobody():
     for origin in (None, "http://evil.example", "null"):
-        assert accept(request(Origin=origin), "/", ("*",)).startswith(b"HTTP/1.1 101 ")
+        assert accept(request(Origin=origin), "/", ("*",)).answer.startswith(b"HTTP/1.1 101 ")
         assert refusal(request(Origin=origin), origins=()).reason == "bad_origin"
 
 
@@ -153,7 +153,7 @@ def test_a_request_for_anything_else_is_refused_with_a_status(head, code):
 def test_another_path_is_not_found_and_the_query_is_not_looked_at():
     assert status(refusal(request("GET /other HTTP/1.1"))) == 404
     assert refusal(request("GET /other HTTP/1.1")).reason == "bad_path"
-    assert accept(request("GET /?token=secret HTTP/1.1"), "/", None).startswith(b"HTTP/1.1 101 ")
+    assert accept(request("GET /?token=secret HTTP/1.1"), "/", None).answer.startswith(b"HTTP/1.1 101 ")
 
 
 def test_what_stands_in_the_query_comes_back_in_no_answer():
@@ -171,7 +171,7 @@ def test_what_is_not_http_is_refused_at_its_first_byte(first):
 
 def test_a_request_longer_than_eight_kibibytes_is_refused():
     room = LARGEST_HEAD - len(request(more=b"a: \r\n"))
-    assert accept(request(more=b"a: " + b"x" * room + b"\r\n"), "/", None).startswith(b"HTTP/1.1 101 ")
+    assert accept(request(more=b"a: " + b"x" * room + b"\r\n"), "/", None).answer.startswith(b"HTTP/1.1 101 ")
     for more in (b"a: " + b"x" * (room + 1) + b"\r\n", b"a: " + b"x" * 9000 + b"\r\n", b"a: b\r\n" * 2000):
         refused = refusal(request(more=more))
         assert (refused.reason, status(refused)) == ("handshake_too_long", 431)
