@@ -22,7 +22,7 @@ from firefly_core import command, on_disconnect
 from firefly_core.channel.limits import ChannelLimits
 from firefly_core.testing import InProcessCluster, virtual_time
 from tests.promises.far_end import FarEnd, Floor
-from tests.promises.hostile_rows import datapack, frame, hear, upgrade
+from tests.promises.gate_clients import datapack, frame, hear, upgrade
 from tests.promises.ledger import Outcome, Row
 from tests.promises.running_game import RunningGame, running_game, wait_until
 

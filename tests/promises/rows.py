@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.promises import (
+    bomb_rows,
     channel_rows,
     crash_rows,
     decoder_rows,
+    drip_rows,
     fleet_rows,
     gate_rows,
     halfopen_rows,
@@ -23,6 +25,8 @@ ROWS: list[Row] = [
     *decoder_rows.ROWS,
     *gate_rows.ROWS,
     *hostile_rows.ROWS,
+    *drip_rows.ROWS,
+    *bomb_rows.ROWS,
     *halfopen_rows.ROWS,
     *channel_rows.ROWS,
     *simulated_rows.ROWS,
