@@ -1,6 +1,6 @@
 """A gate that sends every WebSocket message back as it came, text as text: what Autobahn's client talks to.
 
-Only the protocol is made for this; Stream, WebSocketLayer, Connection and ClientSession are those of every gate.
+Only the protocol is made for this; Stream, DeflateLayer, Connection and ClientSession are those of every gate.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import attrs
+from firefly_gate.deflate_layer import DeflateLayer
 from firefly_gate.door import Door
-from firefly_gate.websocket import WebSocketLayer
 
 from firefly_core import command
 from firefly_core.testing import InProcessCluster
@@ -83,8 +83,8 @@ class Kinds:
         return True
 
 
-class EchoLayer(WebSocketLayer):
-    """The gate's own layer, which tells the protocol of each message what kind it is."""
+class EchoLayer(DeflateLayer):
+    """The gate's own layer, compression and all, which tells the protocol of each message what kind it is."""
 
     __slots__ = ("kinds",)
 
