@@ -54,7 +54,7 @@ class Screen:
 
     def _draw_side(self, view: View) -> list[str]:
         height = self.rows - self.below
-        lines = ["", "  Firefly Meadow", ""]
+        lines = ["", "  Firefly Meadow", f"  {len(view.players)} here", ""]
         top = view.top(height - len(lines))
         lines += [f"  {printable(name)[:16]:16}{score:5}" for name, score in top]
         lines = lines[:height] + [""] * (height - len(lines))

@@ -139,7 +139,8 @@ $("cut").addEventListener("click", () => {
 
 const hear = {
   world(body) {
-    if (game.you && !game.world(body, performance.now())) look();
+    // Another world than the one we are in: it was restarted, or we are just walking over, which ends in an answer.
+    if (game.you && !game.world(body, performance.now()) && !document.body.dataset.walk) look();
   },
   chat({ name: who, text }) {
     addLine(who, text);
@@ -180,7 +181,9 @@ function sendWish(now) {
 async function wander(meadow) {
   if (meadow === game.meadow || document.body.dataset.walk) return;
   document.body.dataset.walk = "away";
-  const [body] = await Promise.all([ask(WANDER, { to: meadow }), new Promise((done) => setTimeout(done, 400))]);
+  await new Promise((done) => setTimeout(done, 400));
+  // Not before: an answer that waited for the dark would come after what was said meanwhile, and wipe it away.
+  const body = await ask(WANDER, { to: meadow });
   if (body) come(body);
   delete document.body.dataset.walk;
 }

@@ -46,6 +46,7 @@ def test_the_picture_fills_the_terminal_and_shows_everybody_where_he_is() -> Non
     assert "✸" in rows[12]
     assert "•" in rows[23]
     assert "Firefly Meadow" in rows[1]
+    assert "2 here" in rows[2]
     assert any(re.search(r"Bob +3", row) for row in rows)
     assert "Bob: hello" in rows[24:][0]
 
