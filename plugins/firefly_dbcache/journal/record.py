@@ -16,16 +16,24 @@ from zlib import crc32
 
 import attrs
 
-__all__ = ["HEADER", "MAX_BODY", "Damage", "Record", "encode", "find_valid", "scan"]
+__all__ = ["HEADER", "MAX_BODY", "RUN", "Damage", "Record", "Run", "encode", "find_valid", "scan"]
 
 FRONT = struct.Struct("<IQI")
 CHECK = struct.Struct("<I")
 WHOLE = struct.Struct("<IQII")
 HEADER = FRONT.size + CHECK.size
 MAX_BODY = 64 * 1024 * 1024
+RUN = 1000
 
 _front = FRONT.pack
 _check = CHECK.pack
+
+
+class Run(NamedTuple):
+    """The bodies of whole records one after the other, at most `RUN`; `first` is the sequence of the first."""
+
+    first: int
+    bodies: list[memoryview]
 
 
 class Record(NamedTuple):
@@ -69,20 +77,36 @@ def _read(data: memoryview, offset: int, salt: int) -> Record | str:
     return Record(sequence, body, offset, end)
 
 
-def scan(data: memoryview, offset: int, salt: int, sequence: int) -> Iterator[Record | Damage]:
-    """Give the records from `offset` on, the first with `sequence`; where they stop before the end, last a Damage."""
+def scan(data: memoryview, offset: int, salt: int, sequence: int) -> Iterator[Run | Damage]:
+    """Give the records from `offset` on, the first with `sequence`; where they stop before the end, last a Damage.
+
+    One loop, and no object or call for a record of its own: those would be most of the work.
+    """
     size = len(data)
+    unpack, check_of, header, front = WHOLE.unpack_from, crc32, HEADER, FRONT.size
     while offset < size:
-        found = _read(data, offset, salt)
-        if isinstance(found, str):
-            yield Damage(offset, found, sequence)
+        bodies: list[memoryview] = []
+        while len(bodies) < RUN and offset + header <= size:
+            length, found, check, whole = unpack(data, offset)
+            start = offset + header
+            body = data[start : start + length]
+            if found != sequence or whole != check_of(data[offset : offset + front], salt):
+                break
+            if len(body) != length or check != check_of(body, salt):
+                break
+            bodies.append(body)
+            offset = start + length
+            sequence += 1
+        if bodies:
+            yield Run(sequence - len(bodies), bodies)
+        if len(bodies) < RUN and offset < size:
+            yield Damage(offset, _reason(data, offset, salt, sequence), sequence)
             return
-        if found.sequence != sequence:
-            yield Damage(offset, f"sequence {found.sequence} instead of {sequence}", sequence)
-            return
-        yield found
-        offset = found.end
-        sequence += 1
+
+
+def _reason(data: memoryview, offset: int, salt: int, sequence: int) -> str:
+    found = _read(data, offset, salt)
+    return found if isinstance(found, str) else f"sequence {found.sequence} instead of {sequence}"
 
 
 def find_valid(data: memoryview, offset: int, salt: int, sequence: int) -> Record | None:

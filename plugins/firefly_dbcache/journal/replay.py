@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from firefly_core.errors import StorageError
-from firefly_dbcache.journal.record import Damage, Record
+from firefly_dbcache.journal.record import Damage, Run
 from firefly_dbcache.journal.segment import Flaw, Segment, list_segments
 
 __all__ = ["CorruptJournal", "Replay", "Torn"]
@@ -64,6 +64,12 @@ class Replay:
 
     def records(self) -> Iterator[tuple[Segment, int, memoryview]]:
         """Give segment, sequence and body of each record that the cursor has not passed, in order."""
+        for segment, run in self.runs():
+            for place, body in enumerate(run.bodies):
+                yield segment, segment.first - 1 if segment.checkpoint else run.first + place, body
+
+    def runs(self) -> Iterator[tuple[Segment, Run]]:
+        """Give the same in runs; a checkpoint's records are all as of the sequence before it, whatever a run says."""
         expected: int | None = None
         for place, segment in enumerate(self.segments):
             if segment.flaw is Flaw.BROKEN:
@@ -81,25 +87,26 @@ class Replay:
             if segment.first != expected:
                 self._damaged(segment, 0, f"records {expected} to {segment.first - 1} are missing")
             expected = segment.first
-            for record in self._segment(place, segment):
-                if record.sequence > self.cursor:
-                    yield segment, record.sequence, record.body
-                expected = record.sequence + 1
+            for run in self._segment(place, segment):
+                passed = self.cursor + 1 - run.first
+                expected = run.first + len(run.bodies)
+                if passed < len(run.bodies):
+                    yield segment, Run(run.first + passed, run.bodies[passed:]) if passed > 0 else run
             self.last = max(self.last, expected - 1)
 
-    def _checkpoint(self, segment: Segment) -> Iterator[tuple[Segment, int, memoryview]]:
+    def _checkpoint(self, segment: Segment) -> Iterator[tuple[Segment, Run]]:
         """Give a checkpoint's rows as of the sequence before it; it was renamed when whole, so it has no torn tail."""
         data = segment.load()
         self.last = max(self.last, segment.first - 1)
-        for found in segment.records(data):
+        for found in segment.runs(data):
             if isinstance(found, Damage):
                 self._damaged(segment, found.offset, f"{found.reason} in a checkpoint")
             else:
-                yield segment, segment.first - 1, found.body
+                yield segment, found
 
-    def _segment(self, place: int, segment: Segment) -> Iterator[Record]:
+    def _segment(self, place: int, segment: Segment) -> Iterator[Run]:
         data = segment.load()
-        walk = segment.records(data)
+        walk = segment.runs(data)
         while True:
             for found in walk:
                 if isinstance(found, Damage):

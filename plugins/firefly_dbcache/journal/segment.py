@@ -21,7 +21,7 @@ from zlib import crc32
 import attrs
 import msgspec
 
-from firefly_dbcache.journal.record import Damage, Record, find_valid, scan
+from firefly_dbcache.journal.record import Damage, Record, Run, find_valid, scan
 
 __all__ = ["Flaw", "Segment", "Shapes", "encode_header", "list_segments", "path_of"]
 
@@ -111,7 +111,7 @@ class Segment:
         """Read the whole file; raises OSError."""
         return memoryview(self.path.read_bytes())
 
-    def records(self, data: memoryview) -> Iterator[Record | Damage]:
+    def runs(self, data: memoryview) -> Iterator[Run | Damage]:
         """Give its records in order; where they stop before the end of the file, last a Damage."""
         return scan(data, self.start, self.salt, 1 if self.checkpoint else self.first)
 
@@ -119,6 +119,6 @@ class Segment:
         """Give the next valid record behind a damage, or None."""
         return find_valid(data, damage.offset + 1, self.salt, damage.sequence - 1)
 
-    def resume(self, data: memoryview, record: Record) -> Iterator[Record | Damage]:
+    def resume(self, data: memoryview, record: Record) -> Iterator[Run | Damage]:
         """Give the records from `record` on."""
         return scan(data, record.offset, self.salt, record.sequence)

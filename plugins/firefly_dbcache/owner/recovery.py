@@ -71,7 +71,7 @@ class Recovery:
         """The highest automatic key of each table that was seen."""
         self._tables = tables
         self._overlay = overlay
-        self._waiting = overlay.waiting
+        self._restore = overlay.restore
         self._at = at
 
     def run(self, replay: Replay) -> None:
@@ -86,14 +86,14 @@ class Recovery:
 
     def _run(self, replay: Replay) -> None:
         shapes: dict[int, list[_Mapper]] = {}
-        for segment, sequence, body in replay.records():
-            mappers = shapes.get(segment.number)
-            if mappers is None:
-                mappers = shapes[segment.number] = []
-            self._record(segment, mappers, sequence, decode(body))
-            self.records += 1
-            if self.records % 1000 == 1:
-                self._at("replay")
+        for segment, run in replay.runs():
+            self._at("replay")
+            mappers = shapes.setdefault(segment.number, [])
+            sequence, step = (segment.first - 1, 0) if segment.checkpoint else (run.first, 1)
+            for parts in map(decode, run.bodies):
+                self._record(segment, mappers, sequence, parts)
+                sequence += step
+            self.records += len(run.bodies)
 
     def _mapper(self, segment: Segment, mappers: list[_Mapper], number: int) -> _Mapper:
         if number < len(mappers):
@@ -121,13 +121,13 @@ class Recovery:
             table = mapper.table
             if mapper.automatic and key > self.highest.get(table, 0):
                 self.highest[table] = key
-            known = self._waiting.get((table, key))
-            if known is None or known.ver < ver:
-                self._overlay.put(table, key, row, ver, sequence, True)
+            self._restore(table, key, row, ver, sequence)
 
     def verify(self, storage: Storage) -> None:
         """Drop rows of which the database has a newer state, of tables whose changes do not all go to the journal."""
         doubtful: dict[Table, list[Key]] = {}
+        if all(table.durability.journaled for table in self._tables.values()):
+            return
         for table, key in self._overlay.waiting:
             if not table.durability.journaled:
                 doubtful.setdefault(table, []).append(key)

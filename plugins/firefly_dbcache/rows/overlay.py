@@ -49,6 +49,7 @@ class Overlay:
         self.buried: dict[Place, Change] = {}
         self.weight = 0
         self._monotonic = monotonic
+        self._began = monotonic()
         self._firsts: list[tuple[int, int, Change]] = []
         self._count = itertools.count()
 
@@ -62,9 +63,24 @@ class Overlay:
             self.weight += change.weight
             heapq.heappush(self._firsts, (sequence, next(self._count), change))
             return
-        change.row, change.ver = row, ver
         change.journaled = change.journaled or journaled
-        weight = 100 if row is None else table.weight(row)
+        self._renew(change, row, ver)
+
+    def restore(self, table: Table, key: Key, row: Row | None, ver: int, sequence: int) -> None:
+        """Note a journaled change that a replay found; an older state than the one that waits is left out."""
+        place = (table, key)
+        change = self.waiting.get(place)
+        if change is None:
+            change = self.waiting[place] = Change(table, key, row, ver)
+            change.first, change.journaled, change.since = sequence, True, self._began
+            self.weight += change.weight
+            heapq.heappush(self._firsts, (sequence, next(self._count), change))
+        elif change.ver < ver:
+            self._renew(change, row, ver)
+
+    def _renew(self, change: Change, row: Row | None, ver: int) -> None:
+        change.row, change.ver = row, ver
+        weight = 100 if row is None else change.table.weight(row)
         self.weight += weight - change.weight
         change.weight = weight
 

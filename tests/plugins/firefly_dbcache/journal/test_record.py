@@ -1,4 +1,4 @@
-from firefly_dbcache.journal.record import HEADER, Damage, Record, encode, find_valid, scan
+from firefly_dbcache.journal.record import HEADER, RUN, Damage, Run, encode, find_valid, scan
 
 SALT = 77
 
@@ -7,9 +7,26 @@ def read(data, sequence=1, salt=SALT):
     return list(scan(memoryview(data), 0, salt, sequence))
 
 
+def bodies(found):
+    return [bytes(body) for body in found.bodies]
+
+
 def test_records_come_back_in_order_with_their_bodies():
     data = encode(1, b"one", SALT) + encode(2, b"", SALT) + encode(3, b"three" * 100, SALT)
-    assert [(found.sequence, bytes(found.body)) for found in read(data)] == [(1, b"one"), (2, b""), (3, b"three" * 100)]
+    (run,) = read(data)
+    assert run.first == 1
+    assert bodies(run) == [b"one", b"", b"three" * 100]
+
+
+def test_a_long_segment_comes_in_runs_that_go_on_from_one_another():
+    for size in (RUN - 1, RUN, RUN + 1, 2 * RUN):
+        data = b"".join(encode(number, b"%d" % number, SALT) for number in range(5, 5 + size))
+        runs = read(data, sequence=5)
+        assert [run.first for run in runs] == list(range(5, 5 + size, RUN))
+        assert [body for run in runs for body in bodies(run)] == [b"%d" % number for number in range(5, 5 + size)]
+        *runs, damage = read(data + b"torn", sequence=5)
+        assert sum(len(run.bodies) for run in runs) == size
+        assert (damage.offset, damage.sequence, damage.reason) == (len(data), 5 + size, "short header")
 
 
 def test_every_cut_of_the_last_record_is_a_damage_at_its_beginning():
@@ -17,7 +34,7 @@ def test_every_cut_of_the_last_record_is_a_damage_at_its_beginning():
     data = whole + encode(2, b"two" * 9, SALT)
     for size in range(len(whole) + 1, len(data)):
         first, last = read(data[:size])
-        assert isinstance(first, Record)
+        assert isinstance(first, Run)
         assert isinstance(last, Damage)
         assert last.offset == len(whole)
         assert last.sequence == 2
