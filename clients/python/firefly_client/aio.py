@@ -7,7 +7,7 @@ import inspect
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,6 +74,7 @@ class AsyncClient(Handlers):
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: asyncio.Queue[Call | None] = asyncio.Queue()
         self._works = False
+        self._worker: asyncio.Task[None] | None = None
         self._closing: TransportLine | None = None
 
     @property
@@ -128,11 +129,14 @@ class AsyncClient(Handlers):
         self._settle()
 
     async def close(self) -> None:
-        """Say goodbye and end; open requests end with Ended. Returns when the line is closed."""
+        """Say goodbye and end; open requests end with Ended. Returns when the line is closed and handlers have run."""
         self._connection.close()
         self._settle()
         if self._closing is not None:
             await self._closing.wait_closed()
+        worker = self._worker
+        if worker is not None and worker is not asyncio.current_task():
+            await asyncio.wait({worker}, timeout=self._connection.limits.timeout)
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -162,8 +166,7 @@ class AsyncClient(Handlers):
 
     def _settle(self) -> None:
         """Write what the connection wants written, do what it says, and come again when it is due."""
-        output = self._connection.take_output()
-        if output and self._line is not None:
+        if (output := self._connection.take_output()) and self._line is not None:
             self._line.write(output)
         for event in self._connection.take_events():
             self._take(event)
@@ -201,12 +204,12 @@ class AsyncClient(Handlers):
 
     def _change(self, event: Changed) -> None:
         self._call(self.calls_of_state(event.state, event.reason))
-        waited = self._ready is not None and not self._ready.done()
-        if event.state is State.OPEN and waited:
-            self._ready.set_result(self._welcome)  # type: ignore[union-attr]
+        ready = self._ready if self._ready is not None and not self._ready.done() else None
+        if event.state is State.OPEN and ready is not None:
+            ready.set_result(self._welcome)
         elif event.state is State.ENDED:
-            if waited:
-                self._ready.set_exception(event.error or Ended(event.reason))  # type: ignore[union-attr]
+            if ready is not None:
+                ready.set_exception(event.error or Ended(event.reason))
             self._calls.put_nowait(None)
             self._calls, self._works = asyncio.Queue(), False
 
@@ -257,10 +260,11 @@ class AsyncClient(Handlers):
 
     # ------------------------------------------------------------------------------------------------ what it runs
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _log_in(self, attempt: int) -> None:
         assert self._login is not None
@@ -277,7 +281,7 @@ class AsyncClient(Handlers):
         for call in calls:
             if not self._works:
                 self._works = True
-                self._spawn(self._work(self._calls))
+                self._worker = self._spawn(self._work(self._calls))
             self._calls.put_nowait(call)
         if self._line is not None and self._calls.qsize() >= self._connection.limits.pushes:
             self._line.read(False)

@@ -84,6 +84,7 @@ class Client(Handlers):
         self._welcome: Any = None
         self._calls: Calls = queue.SimpleQueue()
         self._works = False
+        self._worker: threading.Thread | None = None
 
     @property
     def state(self) -> State:
@@ -135,9 +136,12 @@ class Client(Handlers):
         self._act(lambda: self._connection.hurry(now()))
 
     def close(self) -> None:
-        """Say goodbye and end; open requests end with Ended. Returns when the line is closed."""
+        """Say goodbye and end; open requests end with Ended. Returns when the line is closed and handlers have run."""
         self._act(self._connection.close)
         self._loop.join()
+        worker = self._worker
+        if worker is not None and worker is not threading.current_thread():
+            worker.join(self._connection.limits.timeout)
 
     def __enter__(self) -> Self:
         self.connect()
@@ -208,7 +212,9 @@ class Client(Handlers):
         for call in calls:
             if not self._works:
                 self._works = True
-                threading.Thread(target=self._work, args=(self._calls,), name="firefly-handlers", daemon=True).start()
+                work = threading.Thread(target=self._work, args=(self._calls,), name="firefly-handlers", daemon=True)
+                work.start()
+                self._worker = work
             self._calls.put(call)
 
     def _work(self, calls: Calls) -> None:

@@ -97,6 +97,30 @@ def test_a_client_can_connect_again_after_its_end(make_client):
     assert client.request("echo", 1) == 1
 
 
+def test_who_closes_it_waits_for_the_handlers_of_what_came_before(make_client):
+    client = make_client()
+    seen = []
+
+    @client.on_state
+    def state(now, reason):
+        gevent.sleep(0.02)
+        seen.append(now)
+
+    client.connect()
+    client.close()
+    assert seen == ["connecting", "open", "ended"]
+
+
+def test_a_handler_may_close_it(make_client, wait_until):
+    client = make_client()
+    seen = []
+    client.on_state(lambda state, reason: seen.append(state))
+    client.on("news", lambda body: client.close())
+    client.connect()
+    client.notify("tell", "the end")
+    wait_until(lambda: seen == ["connecting", "open", "ended"], seen)
+
+
 def test_it_is_closed_at_the_end_of_a_with_statement(make_client):
     with make_client() as client:
         assert client.request("echo", 1) == 1
