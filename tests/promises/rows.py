@@ -16,6 +16,7 @@ from tests.promises import (
     outage_rows,
     player_rows,
     simulated_rows,
+    soak_rows,
 )
 from tests.promises.ledger import Row
 
@@ -35,4 +36,5 @@ ROWS: list[Row] = [
     *outage_rows.ROWS,
     *fleet_rows.ROWS,
     *player_rows.ROWS,
+    *soak_rows.ROWS,
 ]

@@ -50,7 +50,7 @@ def free_ports(count: int) -> list[int]:
 class RunningGame:
     """`toml` with `{name}` where a free port belongs; `modules` are files beside it. `only` is one process alone.
 
-    `inside` is what the command begins with, such as `ip netns exec NAME`.
+    `inside` is what the command begins with, such as `ip netns exec NAME`; `environ` stands above the environment.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class RunningGame:
         *,
         only: str | None = None,
         inside: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
         wait: bool = True,
     ) -> None:
         self.folder = folder
@@ -73,17 +74,18 @@ class RunningGame:
             (folder / f"{name}.py").write_text(source)
         self.log = folder / "log.txt"
         self._only = only
-        command = [*inside, sys.executable, "-m", "firefly_core.run", *(["--only", only] if only else [])]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"},
-            )
+        self._command = [*inside, sys.executable, "-m", "firefly_core.run"]
+        self.environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", **(environ or {})}
+        self.process = self.launch(*(["--only", only] if only else []))
         if wait:
             self.wait_ready()
+
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `firefly-run` in the folder; what it says goes to the log."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*self._command, *arguments], cwd=self.folder, stdout=log, stderr=log, env=self.environ
+            )
 
     def wait_ready(self) -> None:
         """Wait until all that was started is ready."""
