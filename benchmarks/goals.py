@@ -12,6 +12,7 @@ __all__ = ["GOALS", "Goal", "Verdict"]
 
 FIREFLY = "Firefly"
 HUNDRED, PIPELINED = "100 x 1", "100 x 16"
+JOURNAL, ONE_GET, ONE_SAVE = "Firefly, journal", "get, 1 in flight", "save, 1 in flight"
 Read = Callable[[Results], Spread | None]
 
 
@@ -107,6 +108,20 @@ def _plain(
     )
 
 
+def _remote(load: str) -> Goal:
+    """What a remote row costs, against a bare call over the same channel: by time, and by the CPU of both servers."""
+    one, other = "Firefly, get", "Firefly, call"
+    return Goal(
+        "db",
+        f"remote row against a bare call, {load}",
+        1.3,
+        None,
+        lambda results: results.ratio("db-cache-remote", one, other, load, "took_us"),
+        lambda results: results.ratio("db-cache-remote", one, other, load, "both_cpu_us"),
+        most=True,
+    )
+
+
 GOALS = (
     _against("1", "gate echo against uvloop Protocol", 0.95, 1.05, "gate-echo", "uvloop Protocol"),
     _against("2", "gate echo against C epoll", 0.65, 0.72, "gate-echo", "C, epoll"),
@@ -171,4 +186,22 @@ GOALS = (
         lambda results: results.growth("many-sessions", FIREFLY, "10,000 sessions", "100 sessions", "cpu_us"),
         most=True,
     ),
+    _plain("db", "a row in memory, read: CPU", 5, None, "db-cache", ONE_GET, "cpu_us", " us", subject=JOURNAL),
+    _against("db", "read against peewee, SQLite", 20, None, "db-cache", "peewee", ONE_GET, JOURNAL),
+    _against("db", "save against peewee, SQLite", 10, None, "db-cache", "peewee", ONE_SAVE, JOURNAL),
+    _against("db", "save against peewee, PostgreSQL", 10, None, "db-cache-postgresql", "peewee", ONE_SAVE, JOURNAL),
+    *(_remote(load) for load in ("1 in flight", "100 in flight")),
+    *(
+        Goal(
+            "db",
+            f"rows {what} into {database}",
+            10_000,
+            None,
+            lambda results, load=f"{what} into {database}": results.spread("db-cache-flush", FIREFLY, load, "rate"),
+            unit="/s",
+        )
+        for database in ("SQLite", "PostgreSQL")
+        for what in ("inserted", "updated")
+    ),
+    _plain("db", "a row in memory above its size", 1024, None, "db-cache-memory", "100,000 rows", "bytes", " bytes"),
 )

@@ -6,8 +6,6 @@ import contextlib
 import errno
 import random
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +22,6 @@ from tests.promises.ledger import Outcome, Row
 from tests.promises.models import Account, Hero
 
 __all__ = ["ROWS"]
-
-
-@contextmanager
-def real_server(kind: Any) -> Iterator[Any]:
-    """Run a real server in a short folder that its own user may enter."""
-    with tempfile.TemporaryDirectory(prefix="firefly-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        server = kind(folder)
-        if hasattr(server, "prepare"):
-            server.prepare()
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
 
 
 # -------------------------------------------------------------------------------------------------- histories, A36
@@ -86,7 +68,7 @@ def a36_histories(count: int) -> Outcome:
     if count < 100:  # the short form: a server's start would take most of it
         return Outcome(half, f"{wrong} wrong of {half:,} histories on SQLite", wrong == 0)
     with (
-        real_server(servers.Mariadb) as server,
+        servers.running(servers.Mariadb) as server,
         tempfile.TemporaryDirectory() as name,
         lab.running(Path(name), [Hero], database=server.fresh("histories")) as db,
     ):
@@ -205,7 +187,7 @@ def a42_drifts(count: int) -> Outcome:
     refused = 0
     with contextlib.ExitStack() as stack:
         running = {
-            kind: stack.enter_context(real_server(made))
+            kind: stack.enter_context(servers.running(made))
             for kind, made in kinds.items()
             if any(kind == wanted for _, wanted in cases)
         }

@@ -12,7 +12,6 @@ import gevent
 
 from firefly_core.errors import StorageError
 from tests.promises import lab, servers
-from tests.promises.journal_rows import real_server
 from tests.promises.ledger import Outcome, Row
 from tests.promises.models import Account, Hero, Item
 from tests.promises.staleness import check_reads
@@ -45,7 +44,7 @@ class Writers:
 def a34_outages(count: int) -> Outcome:
     """Let MariaDB be killed, frozen and read-only by turns, `count` seconds of outage in all, under load."""
     rows, outage, peak, drained = 50, 0.0, 0, 0.0
-    with real_server(servers.Mariadb) as server, tempfile.TemporaryDirectory() as name:
+    with servers.running(servers.Mariadb) as server, tempfile.TemporaryDirectory() as name:
         url = server.fresh("outage")
         server.sql("CREATE USER game; GRANT ALL ON outage.* TO game", "")
         with lab.running(Path(name), [Hero, Item], database=url.replace("root@", "game@"), timeout=2.0) as db:
@@ -89,7 +88,7 @@ def a34_outages(count: int) -> Outcome:
 def a35_stale(count: int) -> Outcome:
     """Restart, flush and freeze memcached while rows are read and written; `count` reads are checked."""
     with (
-        real_server(lambda folder: servers.Memcached(folder, megabytes=2)) as server,
+        servers.running(lambda folder: servers.Memcached(folder, megabytes=2)) as server,
         tempfile.TemporaryDirectory() as name,
         lab.running(Path(name), [Hero, Account], cache=server.url, cache_timeout=0.1, memory=65536) as db,
     ):

@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -30,27 +27,10 @@ def db(owners):
     return owners()
 
 
-@contextlib.contextmanager
-def home():
-    """A short path that the servers' own users may enter: a socket's name has at most 107 characters."""
-    path = Path(tempfile.mkdtemp(prefix="firefly-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
-    os.chmod(path, 0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def real(kind):
-    with home() as folder:
-        server = kind(folder, durable=False)
-        if hasattr(server, "prepare"):
-            server.prepare()
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
+    where = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with servers.running(lambda folder: kind(folder, durable=False), where) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
