@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell ls plugins | cksum | cut -d' ' -f1)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench bench-count promises fuzz docs clean
+.PHONY: help run test check lint bench bench-count promises fuzz autobahn mutants docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -43,6 +43,12 @@ promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 
 fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
+
+autobahn: $(STAMP) ## Run Autobahn's WebSocket suite, where there is a CPython 2.7 for it; ARGS="--cases 12.*"
+	@$(BIN)/python -m tests.autobahn $(ARGS)
+
+mutants: $(STAMP) ## Plant each known bug into a copy of the tree and see that its tests catch it; ARGS=no-jitter picks one
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: $(STAMP) ## Make docs/config.md anew from what services and protocols declare
 	@$(BIN)/python -m firefly_core.kernel.config.config_page docs/config.md

@@ -5,7 +5,7 @@ import time
 import gevent
 import pytest
 
-from firefly_core import command
+from firefly_core import command, on_start
 from firefly_core.errors import CommandTimeout, RemoteError
 from firefly_core.testing import InProcessCluster, virtual_time
 
@@ -22,6 +22,18 @@ listen = "tcp://127.0.0.1:10000"
 roots = ["gate"]
 max_commands = 500
 [servers.sound.node]
+roots = ["gate"]
+"""
+TWINS = """
+[firefly]
+plugins = ["gate", "root", "node", "protocols"]
+[servers.gate.gate]
+listen = { url = "tcp://127.0.0.1:11010", protocol = "json" }
+[servers.gate.root]
+listen = "tcp://127.0.0.1:10000"
+[servers.twin]
+replicas = 2
+[servers.twin.node]
 roots = ["gate"]
 """
 PLAYERS = 200
@@ -51,6 +63,25 @@ def spin(ctx):
 @command(20)
 def echo(ctx, value: int) -> int:
     return value
+
+
+@on_start
+def begun(ctx) -> list:
+    return []
+
+
+@command(30)
+def spend(ctx):
+    ctx.state.append("begun")
+    gevent.sleep(1)
+    return len(ctx.state)
+
+
+@command(31, idempotent=True)
+def look(ctx):
+    ctx.state.append("begun")
+    gevent.sleep(1)
+    return len(ctx.state)
 
 
 @pytest.fixture
@@ -136,3 +167,21 @@ def test_commands_beyond_what_may_be_open_wait_and_are_answered_in_order(cluster
     [client] = players(cluster, 1)
     pending = [client.ask("echo", number) for number in range(300)]
     assert [one.get(10) for one in pending] == list(range(300))
+
+
+@pytest.mark.parametrize(("name", "code", "executed"), [("spend", "unavailable", 0), ("look", "value", 1)])
+def test_a_command_whose_node_dies_is_done_again_only_where_that_does_no_harm(name, code, executed):
+    handlers = {"gate": [login], "twin": [begun, spend, look]}
+    with virtual_time(seed=1), InProcessCluster(TWINS, handlers=handlers) as cluster:
+        cluster.start()
+        client = cluster.connect()
+        client.request("login", 1)
+        pending = client.ask(name)
+        gevent.sleep(0.1)
+        one, other = sorted(("twin-1", "twin-2"), key=lambda twin: not cluster.kernel(twin).state)
+        assert cluster.kernel(one).state == ["begun"]
+        assert cluster.kernel(other).state == []
+        cluster.crash(one)
+        assert code_of(pending) == code
+        gevent.sleep(5)
+        assert len(cluster.kernel(other).state) == executed
