@@ -99,19 +99,19 @@ def test_6_a_frame_that_comes_byte_by_byte_has_five_seconds_in_all(house: OpenHo
     assert visit.counted == ["frame_timeout"]
 
 
-@pytest.mark.parametrize(
-    ("number", "door", "data"),
-    [
-        (9, "datapack", SHORT_HEADER + b"\x00\x00\x00\x03\x00\x00\x00\x01"),
-        (9, "msgpack", bytes(4)),
-        (12, "datapack", datapack(203, bytes(LARGEST + 1))[:17]),
-        (12, "json", b'{"id":1,"cmd":203,"body":"'.ljust(LARGEST + 1, b"x")),
-        (12, "json", json_line(203, b'"%b"' % (b"x" * LARGEST))),
-        (12, "msgpack", struct.pack("!I", LARGEST + 1)),
-        (12, "pomelo", package(1, b"{}") + package(2, b"") + b"\x04\x01\x00\x01"),
-        (12, "root", msgpack.packb([0, 1, "work", ["x" * 4096]])),
-    ],
-)
+LENGTHS: list[tuple[int, str, bytes]] = [
+    (9, "datapack", SHORT_HEADER + b"\x00\x00\x00\x03\x00\x00\x00\x01"),
+    (9, "msgpack", bytes(4)),
+    (12, "datapack", datapack(203, bytes(LARGEST + 1))[:17]),
+    (12, "json", b'{"id":1,"cmd":203,"body":"'.ljust(LARGEST + 1, b"x")),
+    (12, "json", json_line(203, b'"%b"' % (b"x" * LARGEST))),
+    (12, "msgpack", struct.pack("!I", LARGEST + 1)),
+    (12, "pomelo", package(1, b"{}") + package(2, b"") + b"\x04\x01\x00\x01"),
+    (12, "root", msgpack.packb([0, 1, "work", ["x" * 4096]])),
+]
+
+
+@pytest.mark.parametrize(("number", "door", "data"), LENGTHS)
 def test_lengths_that_may_not_be_are_refused_at_once(house: OpenHouse, number: int, door: str, data: bytes) -> None:
     visit = house.visit(door, data)
     assert visit.closed
