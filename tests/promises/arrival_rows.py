@@ -374,7 +374,7 @@ def a28_rejoin(count: int) -> Outcome:
 
 
 ROWS = [
-    Row("A23r", "coming back keeps to its schedule, on real sockets", a23_real, 4, 60),
+    Row("A23r", "coming back keeps to its schedule, on real sockets", a23_real, 2, 60),
     Row("A24r", "50 nodes come back on real sockets", a24_real, 10, 50),
     Row("A25", "servers may start in any order", a25_orders, 6, 120),
     Row("A28", "a name is taken over at once by its next process", a28_rejoin, 2, 100),
