@@ -191,7 +191,10 @@ class Mesh:
             if channel.peer is None and not handler.open:
                 raise NotAuthorized(f"{method} is not open to clients")
             return self._serve(handler, params, meta)
-        peer = self._beyond(channel, method, meta or {})
+        try:
+            peer = self._beyond(channel, method, meta or {})
+        except Disconnected as error:
+            return self.relay.refuse(channel, error, meta or {}, request_id)
         return self.relay.pass_on(channel, peer, method, params, meta or {}, request_id)
 
     def _run_method(
@@ -224,15 +227,21 @@ class Mesh:
         return run_remote(self._kernel, handler, params, deadline=deadline, trace=meta.get("trace"))
 
     def _beyond(self, channel: RpcChannel, method: str, meta: dict[str, Any]) -> Peer:
-        """Choose the connected provider that a call is passed on to: once, never twice."""
-        providers = [] if meta.get("relayed") else self._providers(method, meta.get("to"))
-        if channel.peer is None:
-            closed = [peer for peer in providers if not peer.remotes[method].open]
-            if closed:
-                raise NotAuthorized(f"{method} is not open to clients")
-        if not providers:
+        """Choose the connected provider that a call is passed on to: once, never twice.
+
+        Raises Disconnected where a provider is away, or somebody who may be one has not come yet.
+        """
+        if meta.get("relayed"):
             raise NoSuchMethod(method)
-        return _choose(method, providers, meta.get("key"))
+        to = meta.get("to")
+        known = self._known(method, to)
+        if channel.peer is None and not all(peer.remotes[method].open for peer in known):
+            raise NotAuthorized(f"{method} is not open to clients")
+        if providers := self._providers(method, to):
+            return _choose(method, providers, meta.get("key"))
+        if known or self.expected:
+            raise Disconnected(f"nobody who provides {method} is connected", sent=False)
+        raise NoSuchMethod(method)
 
     # ----------------------------------------------------------------------------------------------- calling
 
@@ -367,12 +376,13 @@ class Mesh:
         if offer is None and self._kernel.links.down:
             raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
 
+    def _known(self, name: str, to: str | None) -> list[Peer]:
+        """Give who provides a remote, or has done so when last seen."""
+        peers = self.peers.values()
+        return [peer for peer in peers if name in peer.remotes and to in (None, peer.name, peer.server)]
+
     def _providers(self, name: str, to: str | None) -> list[Peer]:
-        found = [
-            peer
-            for peer in self.peers.values()
-            if name in peer.remotes and peer.connected and to in (None, peer.name, peer.server)
-        ]
+        found = [peer for peer in self._known(name, to) if peer.connected]
         return [peer for peer in found if not peer.draining] or found
 
 

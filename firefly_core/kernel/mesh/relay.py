@@ -57,6 +57,18 @@ class Relay:
             later.fail(error, started=False)
         return later
 
+    def refuse(
+        self, channel: RpcChannel, error: CallError, meta: Mapping[str, Any], request_id: int | None
+    ) -> Later | None:
+        """Answer what cannot be passed on just now, and was surely not executed."""
+        if request_id is None:
+            self._dropped += 1
+            return None
+        self._refused += 1
+        later = Later(channel, request_id, dict(meta))
+        later.fail(error, started=False)
+        return later
+
     def statistics(self) -> Mapping[str, float]:
         """Give the current figures; counters end in `_total`."""
         return {

@@ -164,3 +164,31 @@ def test_a_call_is_passed_on_once_and_never_twice(cluster):
     peer = cluster.kernel("world").mesh.peers["hub-1"]
     with pytest.raises(NoSuchMethod):
         peer.call("note", 1, meta={"relayed": True})
+
+
+def test_a_provider_that_is_away_is_unavailable_and_not_unknown(cluster):
+    hub = cluster.kernel("hub").mesh.peers["ranking-1"]
+    cluster.crash("ranking")
+    cluster.wait(lambda: not hub.connected)
+    with pytest.raises(Disconnected) as caught:
+        call(cluster, "note", 1)
+    assert not caught.value.sent
+    with pytest.raises(Disconnected):
+        call(cluster, "note", 1, to="ranking-1")
+    with pytest.raises(NoSuchMethod):
+        call(cluster, "no such remote")
+    cluster.start("ranking")
+    cluster.wait(lambda: hub.connected and hub.announced)
+    call(cluster, "note", 2)
+    assert runs == [2]
+
+
+def test_a_root_that_has_just_started_does_not_say_that_what_it_has_not_heard_of_does_not_exist(cluster):
+    cluster.crash("ranking")
+    cluster.crash("hub")
+    cluster.start("hub")
+    cluster.wait(lambda: cluster.kernel("world").mesh.peers["hub-1"].announced)
+    assert cluster.kernel("hub").mesh.expected == {"ranking-1"}
+    with pytest.raises(Disconnected) as caught:
+        call(cluster, "note", 1)
+    assert not caught.value.sent
