@@ -15,8 +15,10 @@ from tests.promises import (
     journal_rows,
     outage_rows,
     player_rows,
+    restart_rows,
     simulated_rows,
     soak_rows,
+    supervisor_rows,
 )
 from tests.promises.ledger import Row
 
@@ -36,5 +38,7 @@ ROWS: list[Row] = [
     *outage_rows.ROWS,
     *fleet_rows.ROWS,
     *player_rows.ROWS,
+    *supervisor_rows.ROWS,
+    *restart_rows.ROWS,
     *soak_rows.ROWS,
 ]
