@@ -257,7 +257,8 @@ def a48_reloads(count: int) -> Outcome:
     bad = {end: number for end, number in newcomers.ends.items() if end != "answered"}
     figure = (
         f"{newcomers.ends['refused']} of {came:,} refused at {came / seconds:.0f}/s over {count} reloads, "
-        f"{starts - 1} of which started the gate anew; others {bad or 'all answered'}, at most {newcomers.slowest:.1f} s; "
+        f"{starts - 1} of which started the gate anew; others {bad or 'all answered'}, "
+        f"at most {newcomers.slowest:.1f} s; "
         f"live sessions closed: {dropped['code']} by new code, {dropped['gate']} by a new gate"
     )
     return Outcome(came, figure, not bad and dropped["code"] == 0 and starts == 1 + count // 2)
