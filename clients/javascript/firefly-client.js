@@ -86,6 +86,7 @@ export class Client {
   #attempt = 0;
   #own = 0; // the id of the request that makes the session
   #token = null;
+  #nonce = ""; // goes with the token, so that both can be sent again when the answer with the next one was lost
   #seq = 0; // the last push that has come
   #unsaidPushes = 0;
   #unsaidBytes = 0;
@@ -214,7 +215,7 @@ export class Client {
       this.#beginSession();
     } else {
       this.#phase = "resuming";
-      this.#askOwn("firefly.resume", { token: this.#token });
+      this.#askOwn("firefly.resume", { token: this.#token, nonce: this.#nonce });
     }
   }
 
@@ -335,6 +336,7 @@ export class Client {
       return;
     }
     this.#token = body?.token ?? null;
+    this.#nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (this.#phase === "token") {
       this.#goOn();
     } else if (this.#token === null) {

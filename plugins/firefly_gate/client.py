@@ -58,6 +58,8 @@ class ClientSession(GateSession):
         if self.parked is not None:
             self._hold(requests)
             return
+        if data and self.kept is not None and self.kept.unproven:
+            self.gate.resumption.proven(self)
         if self._mailbox is not None:
             requests = self._unhold(requests)
         while requests:

@@ -19,21 +19,31 @@ class Kept:
 
     __slots__ = (
         "acknowledged",
+        "adopted",
         "answered",
         "answers",
         "digest",
+        "former",
         "open",
         "pushed",
         "pushes",
         "seq",
         "size_of_answers",
         "size_of_pushes",
+        "unproven",
     )
 
     def __init__(self, pushed: int, answered: int) -> None:
         self.pushed = pushed
         self.answered = answered
         self.digest = b""
+        """What is remembered of the token."""
+        self.former = b""
+        """What is remembered of the token before and its nonce, until the client has shown that it has the new one."""
+        self.unproven = False
+        """Whether whatever the client says next shows that."""
+        self.adopted = False
+        """Whether the session was taken over from a dead gate, and the client may not know it yet."""
         self.seq = 0
         self.acknowledged = 0
         self.pushes: deque[tuple[int, bytes]] = deque()

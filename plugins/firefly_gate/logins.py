@@ -84,16 +84,19 @@ class Logins:
         elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
             peer.notify("firefly.forget", digest)
 
-    def claim(self, digest: bytes) -> dict[str, Any] | None:
-        """Give the state that another gate had kept, once; None: there is none. May block; raises Unavailable."""
+    def claim(self, digest: bytes, former: bytes) -> dict[str, Any] | None:
+        """Give the state that another gate had kept, once, or once more by `former`; None: there is none.
+
+        May block; raises Unavailable.
+        """
         directory = self._kernel.directory
         if directory is not None:
-            return directory.refuge.claim(digest)
+            return directory.refuge.claim(digest, former)
         peer = self._kernel.mesh.peers.get(self._process)
         if peer is None or not peer.connected:
             raise Unavailable("nobody can say just now whose token this is")
         try:
-            found: dict[str, Any] | None = peer.call("firefly.claim", digest)
+            found: dict[str, Any] | None = peer.call("firefly.claim", digest, former)
         except CallError as error:
             raise Unavailable("nobody can say just now whose token this is") from error
         return found

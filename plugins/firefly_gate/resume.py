@@ -5,6 +5,8 @@
 2. Its connection is lost: the session waits, and what is pushed to it meanwhile is kept, within bounds.
 3. It connects anew and sends `firefly.resume` with the token, which is good once: the session continues on the new
    connection, missed pushes come in order, and a request that was answered before is answered again, not executed.
+4. The answer has the next token, and may be lost too. A client that sent a `nonce` of its own with the token may send
+   both again, until it has said anything on the resumed connection: that shows that it has the answer.
 
 `resync` in the answer says that something was let go: the client had better ask for the state of its world anew.
 `repeats` is false where the gate itself has died, and the answers that it had kept with it: what was sent and not
@@ -15,12 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import attrs
+from msgspec import Meta
 
 from firefly_core.channel.deadlines import Deadline
-from firefly_core.errors import PayloadError, Refuse
+from firefly_core.errors import PayloadError, Refuse, Unavailable
 from firefly_core.kernel.handlers.context import Context
 from firefly_gate.kept import Kept
 
@@ -42,11 +45,18 @@ class ResumeRequest:
     """What a client sends to go on."""
 
     token: str
+    nonce: Annotated[str, Meta(min_length=16, max_length=64)] | None = None
+    """The same for each attempt with one token: two clients that have it cannot both come by it."""
 
 
 def _digest(token: str) -> bytes:
     """Give what is remembered of a token: who reads the server's memory cannot use it."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def _former(digest: bytes, nonce: str | None) -> bytes:
+    """Give what is remembered of a token that was used, together with its nonce; empty without one."""
+    return hashlib.sha256(digest + nonce.encode()).digest() if nonce is not None else b""
 
 
 class Resumption:
@@ -55,6 +65,8 @@ class Resumption:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._sessions: dict[bytes, GateSession] = {}
+        self._former: dict[bytes, GateSession] = {}
+        """By the token before, where the client has not shown yet that it has the new one."""
         self._waiting: dict[int, Deadline] = {}
         self._changed: dict[int, GateSession] = {}
         self.resumed = 0
@@ -90,30 +102,43 @@ class Resumption:
             self.refused += 1
             raise
         digest = _digest(request.token)
+        former = _former(digest, request.nonce)
         if new.uid is not None:
             self._refuse()
-        session = self._sessions.get(digest)
+        session = self._sessions.get(digest) or self._former.get(former)
         if session is None:
-            return self._adopt(new, digest)
-        if session.closed or session.wire.name != new.wire.name:
-            self._refuse()
-        del self._sessions[digest]
+            return self._adopt(new, digest, former)
         kept = session.kept
-        assert kept is not None
+        if session.closed or session.wire.name != new.wire.name or kept is None:
+            self._refuse()
+        if digest == kept.digest:
+            self.proven(session)  # it had the answer that told it this token
+            kept.former = former
+        kept.unproven = False  # by its old connection it shows nothing
         kept.acknowledge(new.wire.acknowledged)
         new.successor = session
-        answer = self._token(session) | self._told(session, resync=not kept.complete, repeats=True)
+        answer = self._token(session) | self._told(session, resync=not kept.complete)
         # Behind the answer to this request, which the old session's pushes must not overtake.
         self._gate.kernel.runners.run(self._continue, new, session)
         return bytes(new.codec.encode(answer))
+
+    def proven(self, session: GateSession) -> None:
+        """Note that a session's client has its newest token: the one before opens nothing any more."""
+        kept = session.kept
+        assert kept is not None
+        kept.unproven = kept.adopted = False
+        if kept.former:
+            self._former.pop(kept.former, None)
+            self._gate.logins.forget(kept.former)
+            kept.former = b""
 
     def _refuse(self) -> NoReturn:
         self.refused += 1
         raise Refuse("bad_token", "there is no session to continue; log in")
 
-    def _adopt(self, new: GateSession, digest: bytes) -> bytes:
+    def _adopt(self, new: GateSession, digest: bytes, former: bytes) -> bytes:
         """Make a connection the session of a player whose gate has died: who he is, his data, groups and routes."""
-        state = self._gate.logins.claim(digest)
+        state = self._gate.logins.claim(digest, former)
         if state is None:
             self._refuse()
         new.set_data(state["data"])
@@ -121,34 +146,53 @@ class Resumption:
         try:
             # Whoever has the token is that player: where a second login is refused, this is none.
             self._gate.bind(new, state["uid"], replace=True)
+            if new.closed:
+                raise Unavailable("the connection was lost while its session was taken over")
         except BaseException:
-            new.set_data({})
-            new.routes = None
-            self._gate.logins.keep(digest, state)
+            if not new.closed:
+                new.set_data({})
+                new.routes = None
+            self._give_back(former or digest, state)
             raise
         for group in state["groups"]:
             new.join(group)
-        new.kept = self._kept()
-        new.kept.begin_at(new.wire.acknowledged)
+        new.kept = kept = self._kept()
+        kept.begin_at(new.wire.acknowledged)
+        kept.former = former
+        kept.adopted = kept.unproven = True
         self.adopted += 1
-        return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True, repeats=False)))
+        return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True)))
+
+    def _give_back(self, digest: bytes, state: dict[str, Any]) -> None:
+        """Have a state that could not be taken over kept for another attempt, as long as a client may come back."""
+        self._gate.logins.keep(digest, state)
+
+        def forget() -> None:
+            if digest not in self._sessions and digest not in self._former:
+                self._gate.logins.forget(digest)
+
+        self._gate.kernel.deadlines.arm(self._gate.config.resume_timeout, forget)
 
     def _kept(self) -> Kept:
         config = self._gate.config
         return Kept(config.resume_buffer, config.resume_answers)
 
-    def _told(self, session: GateSession, *, resync: bool, repeats: bool) -> dict[str, Any]:
-        assert session.kept is not None
-        return {"uid": session.uid, "seq": session.kept.seq, "resync": resync, "repeats": repeats}
+    def _told(self, session: GateSession, *, resync: bool) -> dict[str, Any]:
+        kept = session.kept
+        assert kept is not None
+        return {"uid": session.uid, "seq": kept.seq, "resync": resync or kept.adopted, "repeats": not kept.adopted}
 
     def _token(self, session: GateSession) -> dict[str, Any]:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        assert session.kept is not None
-        if session.kept.digest:
-            self._sessions.pop(session.kept.digest, None)
-            self._gate.logins.forget(session.kept.digest)
-        session.kept.digest = _digest(token)
-        self._sessions[session.kept.digest] = session
+        kept = session.kept
+        assert kept is not None
+        if kept.digest:
+            self._sessions.pop(kept.digest, None)
+            self._gate.logins.forget(kept.digest)
+        kept.digest = _digest(token)
+        self._sessions[kept.digest] = session
+        if kept.former:
+            self._former[kept.former] = session
         self._keep(session)
         return {"token": token, "timeout": self._gate.config.resume_timeout}
 
@@ -181,6 +225,8 @@ class Resumption:
             "timeout": self._gate.config.resume_timeout,
         }
         self._gate.logins.keep(session.kept.digest, state)
+        if session.kept.former:
+            self._gate.logins.keep(session.kept.former, state)
 
     def _continue(self, new: GateSession, session: GateSession) -> None:
         if new.closed or session.closed:
@@ -192,6 +238,7 @@ class Resumption:
         self._gate.left(new, "resumed")
         self._gate.farewell(new)
         assert session.kept is not None
+        session.kept.unproven = True
         for _, frame in session.kept.pushes:
             session.write_frame(frame)
 
@@ -209,6 +256,7 @@ class Resumption:
         """Let go a session that has ended."""
         self._stop_waiting(session)
         if session.kept is not None:
+            self.proven(session)
             self._sessions.pop(session.kept.digest, None)
             self._gate.logins.forget(session.kept.digest)
 

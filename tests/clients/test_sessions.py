@@ -88,6 +88,18 @@ def test_the_session_goes_on_over_a_new_line(game, wait_until):
     assert game.proxy.count == 2
 
 
+def test_the_session_goes_on_where_the_answers_to_its_resumes_were_lost(game, wait_until):
+    player = game.player()
+    player.do("connect")
+    game.proxy.pieces = 1 if "ws" in game.door else 0  # the answer to the opening handshake
+    game.proxy.cut()
+    wait_until(lambda: game.proxy.count >= 4, "three attempts")
+    game.proxy.pieces = 99
+    player.wait_state("open")
+    assert player.request("counted", f"login {game.name}") == 1
+    assert len(player.of("login")) == 1
+
+
 def test_a_request_whose_answer_was_lost_is_answered_again_and_not_executed_again(game, wait_until):
     player = game.player()
     player.do("connect")

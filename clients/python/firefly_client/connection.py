@@ -14,6 +14,7 @@ new one. A goodbye of the server ends the client, unless its reason will pass.
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,7 @@ PASSING_REASONS = frozenset(
 """Goodbyes after which it is worth coming back."""
 PASSING_CODES = frozenset(("unavailable", "overloaded", "timeout", "rate_limited", "disconnected"))
 """Errors of a login, or a resume, that is worth another try."""
+NONCE_BYTES = 16
 
 
 class _Phase(enum.Enum):
@@ -91,6 +93,8 @@ class Connection:
         self._own = 0
         """The id of the request that makes the session."""
         self._token: str | None = None
+        self._nonce = ""
+        """Goes with the token, so that both can be sent again when the answer with the next one was lost."""
         self._now = 0.0
         self._output: list[bytes] = []
         self._events: list[Event] = []
@@ -135,7 +139,7 @@ class Connection:
         self._wire.reset(stream=stream)
         if self._token is not None:
             self._phase = _Phase.RESUMING
-            self._ask("firefly.resume", {"token": self._token})
+            self._ask("firefly.resume", {"token": self._token, "nonce": self._nonce})
         else:
             self._begin_session()
 
@@ -289,6 +293,7 @@ class Connection:
         body = answer.body if isinstance(answer.body, dict) else {}
         token = body.get("token")
         self._token = token if isinstance(token, str) else None
+        self._nonce = secrets.token_urlsafe(NONCE_BYTES)
         if self._phase is _Phase.TOKEN:
             self._open()
         elif self._token is None:

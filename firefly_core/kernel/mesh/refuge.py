@@ -1,7 +1,8 @@
 """The refuge: what is kept of sessions that can be resumed, beside the directory, in case their gate dies.
 
 A gate hands in the state of each session that has a token, under the token's digest. When the client comes back through
-another gate, that gate claims the state; a claim is good once.
+another gate, that gate claims the state. A claim is good once; one with a `former` is good again under that, until the
+player has logged in by it, because its answer may be lost on either way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Refuge"]
 
+Kept = tuple[str, int, dict[str, Any]]
+"""The gate of a session, that process's boot id, and the session's state."""
 MOST = 100_000
 """Sessions that are kept; beyond that the oldest are let go."""
 
@@ -25,13 +28,13 @@ class Refuge:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._kept: dict[bytes, tuple[str, int, dict[str, Any]]] = {}
+        self._kept: dict[bytes, Kept] = {}
         self._players: dict[Uid, set[bytes]] = {}
         """The digests of each player's sessions: one, but for a moment where he has just logged in elsewhere."""
         mesh = kernel.mesh
         mesh.methods["firefly.keep"] = lambda peer, *rest: self.keep(peer.name, peer.boot_id, *rest)
         mesh.methods["firefly.forget"] = lambda _peer, digest: self.forget(digest)
-        mesh.methods["firefly.claim"] = lambda _peer, digest: self.claim(digest)
+        mesh.methods["firefly.claim"] = lambda _peer, *rest: self.claim(*rest)
         mesh.listeners.append(self._on_change)
 
     def __len__(self) -> int:
@@ -39,32 +42,48 @@ class Refuge:
 
     def keep(self, gate: str, boot_id: int, digest: bytes, state: dict[str, Any]) -> None:
         """Keep a session's newest state; `timeout` in it says for how long after its gate's death."""
-        self.claim(digest)
-        self._kept[digest] = (gate, boot_id, state)
-        self._players.setdefault(state["uid"], set()).add(digest)
+        self._take(digest)
+        self._put(digest, (gate, boot_id, state))
         if len(self._kept) > MOST:
-            self.claim(next(iter(self._kept)))
+            self._take(next(iter(self._kept)))
 
     def forget(self, digest: bytes) -> None:
         """Let a session go that has ended, or has another token."""
-        self.claim(digest)
+        self._take(digest)
 
     def forget_player(self, uid: Uid) -> None:
         """Let a player's sessions go: he has logged in anew."""
         for digest in list(self._players.get(uid, ())):
-            self.claim(digest)
+            self._take(digest)
 
-    def claim(self, digest: bytes) -> dict[str, Any] | None:
-        """Give a session's state, once; None: there is none."""
+    def claim(self, digest: bytes, former: bytes = b"") -> dict[str, Any] | None:
+        """Give a session's state, once, and once more by `former`, where that is not empty; None: there is none."""
+        found = self._take(digest)
+        if former:
+            found = found or self._take(former)
+            if found is not None:
+                self._put(former, found)
+                self._kernel.deadlines.arm(found[2]["timeout"], partial(self._let_go, former, found))
+        return found[2] if found is not None else None
+
+    def _put(self, digest: bytes, kept: Kept) -> None:
+        self._kept[digest] = kept
+        self._players.setdefault(kept[2]["uid"], set()).add(digest)
+
+    def _take(self, digest: bytes) -> Kept | None:
         found = self._kept.pop(digest, None)
-        if found is None:
-            return None
-        state = found[2]
-        digests = self._players[state["uid"]]
-        digests.remove(digest)
-        if not digests:
-            del self._players[state["uid"]]
-        return state
+        if found is not None:
+            uid = found[2]["uid"]
+            digests = self._players[uid]
+            digests.remove(digest)
+            if not digests:
+                del self._players[uid]
+        return found
+
+    def _let_go(self, digest: bytes, kept: Kept) -> None:
+        """Let a claimed state go that nobody has logged in by."""
+        if self._kept.get(digest) is kept:
+            self._take(digest)
 
     def _on_change(self, peer: Peer, connected: bool) -> None:
         """Let the sessions of a gate that was lost go in time, unless it is back by then."""
@@ -83,4 +102,4 @@ class Refuge:
     def _expire(self, peer: Peer, boot_id: int, digests: list[bytes]) -> None:
         if not peer.connected or peer.boot_id != boot_id:
             for digest in digests:
-                self.claim(digest)
+                self._take(digest)

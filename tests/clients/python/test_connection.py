@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import ANY
 
 import pytest
 from firefly_client.connection import PASSING_REASONS, Connection
@@ -232,12 +233,28 @@ def test_after_a_cut_the_session_is_resumed_and_what_has_no_answer_is_sent_again
     opened.take()
     opened.connected(stream=True)
     (resume,) = opened.written
-    assert (resume["cmd"], resume["body"], resume["ack"]) == ("firefly.resume", {"token": "t1"}, 3)
+    assert (resume["cmd"], resume["body"], resume["ack"]) == ("firefly.resume", {"token": "t1", "nonce": ANY}, 3)
     opened.answer({"token": "t2", "uid": 7, "seq": 3, "resync": False})
     assert [(message["id"], message["cmd"]) for message in opened.written[1:]] == [(lost, "b"), (waits, "c")]
     assert opened.take() == [Resumed(False), Changed(State.OPEN)]
     opened.reconnect()
-    assert opened.written[-1]["body"] == {"token": "t2"}
+    assert opened.written[-1]["body"]["token"] == "t2"
+
+
+def test_token_and_nonce_stay_the_same_until_the_answer_with_the_next_token_has_come(opened):
+    said = []
+    for _ in range(3):
+        opened.lost("cut")
+        opened.pass_time(5)
+        opened.connected(stream=True)
+        said.append(opened.written[-1]["body"])
+    assert [said[0]] * 3 == said
+    opened.answer({"token": "t2", "uid": 7, "seq": 3, "resync": False})
+    opened.reconnect()
+    body = opened.written[-1]["body"]
+    assert body["token"] == "t2"
+    assert len(body["nonce"]) >= 16
+    assert body["nonce"] != said[0]["nonce"]
 
 
 def test_where_answers_are_not_repeated_what_was_sent_is_unknown_and_not_sent_again(opened):
@@ -262,7 +279,7 @@ def test_a_resume_that_cannot_be_answered_just_now_is_tried_again_with_the_same_
     assert opened.take() == [HangUp(polite=False), Changed(State.WAITING, "unavailable")]
     opened.pass_time(1.0)
     opened.connected(stream=True)
-    assert opened.written[-1]["body"] == {"token": "t1"}
+    assert opened.written[-1]["body"] == {"token": "t1", "nonce": ANY}
     opened.answer({"token": "t2", "uid": 7, "seq": 0, "resync": False, "repeats": True})
     assert (opened.written[-1]["id"], opened.written[-1]["cmd"]) == (lost, "b")
 
@@ -402,7 +419,7 @@ def test_a_resume_without_an_answer_is_tried_again_on_another_line(opened):
     assert opened.take()[:2] == [HangUp(polite=False), Changed(State.WAITING, "timeout")]
     opened.pass_time(1)
     opened.connected(stream=True)
-    assert opened.written[-1]["body"] == {"token": "t1"}
+    assert opened.written[-1]["body"] == {"token": "t1", "nonce": ANY}
 
 
 @pytest.mark.parametrize("data", [b"\xff\n", b"[]\n", b"{}\n", b'{"cmd": []}\n', b"[" * 100_000 + b"\n"])
