@@ -14,7 +14,7 @@ from greenlet import greenlet
 from firefly_core.channel.deadlines import Deadline, Deadlines
 from firefly_core.channel.runners import Receiver, Runners
 from firefly_core.channel.send_queue import SendQueue
-from firefly_core.channel.transport import Transport
+from firefly_core.channel.transport import Transport, word_of
 
 __all__ = ["Stream", "StreamLimits", "StreamReceiver"]
 
@@ -146,7 +146,7 @@ class Stream:
         except BlockingIOError:
             return
         except OSError as error:
-            self.close("reset" if isinstance(error, ConnectionResetError) else "lost")
+            self.close(word_of(error))
             return
         self._chunk = SMALL_CHUNK if len(data) < SMALL_CHUNK else self._limits.chunk
         if data:

@@ -16,7 +16,7 @@ from typing import Any
 from gevent import get_hub
 
 from firefly_core.channel.deadlines import Deadline, Deadlines
-from firefly_core.channel.transport import Transport
+from firefly_core.channel.transport import Broken, Transport
 
 __all__ = ["TlsTransport"]
 
@@ -265,6 +265,7 @@ class TlsTransport:
             self._error = error
             if not self._ready:
                 log.info("no TLS with %s: %s", self.address, error)
+                self._error = Broken("tls_timeout" if isinstance(error, TimeoutError) else "no_tls", str(error))
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

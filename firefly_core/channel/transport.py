@@ -8,7 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Listener", "Network", "Transport"]
+__all__ = ["Broken", "Listener", "Network", "Transport", "word_of"]
+
+
+class Broken(OSError):
+    """A transport is broken, and knows why: `word` is the reason for which the connection ends."""
+
+    def __init__(self, word: str, message: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def word_of(error: OSError) -> str:
+    """Give the reason for which a connection ends whose transport raised `error`."""
+    if isinstance(error, Broken):
+        return error.word
+    return "reset" if isinstance(error, ConnectionResetError) else "lost"
 
 
 class Transport(Protocol):

@@ -309,7 +309,7 @@ def test_78_a_handshake_that_does_not_end_is_ended(serve: Any, data: bytes, unti
     raw.sendall(data)
     assert raw.recv(100) == b""
     assert 0.25 < time.monotonic() - begin < 1.5
-    assert server.receivers[0].reason == "lost"
+    assert server.receivers[0].reason == "tls_timeout"
 
 
 def test_100_silent_clients_hold_no_greenlet(house: Any, serve: Any, papers: Papers) -> None:

@@ -204,5 +204,5 @@ def test_19_commands_that_are_none_are_answered(house: OpenHouse, door: str, com
 def test_22_plain_frames_at_the_tls_door_are_refused(house: OpenHouse, door: str) -> None:
     visit = house.visit("tls", FRAMES[door](203, b"1"))
     assert visit.closed
-    assert visit.seconds < 5.5
-    assert len(visit.counted) == 1
+    # The first bytes of a call begin a hello of SSL 2.0, of which the rest is waited for.
+    assert visit.counted == ["tls_timeout" if door == "root" else "no_tls"]

@@ -152,7 +152,7 @@ def test_78_a_handshake_of_tls_has_five_seconds(house: OpenHouse, data: bytes) -
     visit = house.visit("tls", *([data] if data else []), 1.0)
     assert visit.closed
     assert 4.5 <= visit.seconds <= 5.5
-    assert len(visit.counted) == 1
+    assert visit.counted == ["tls_timeout"]
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x00\x00", b"\x15\x03\x01\x00\x02\x02\x28", b"\x80\x2e\x01\x03\x01"])
@@ -160,3 +160,4 @@ def test_78_what_is_no_handshake_of_tls_ends_at_once(house: OpenHouse, data: byt
     visit = house.visit("tls", data, FIN)
     assert visit.closed
     assert visit.seconds < 1
+    assert visit.counted == ["no_tls"]
