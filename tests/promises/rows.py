@@ -15,6 +15,7 @@ from tests.promises import (
     journal_rows,
     outage_rows,
     player_rows,
+    reload_rows,
     restart_rows,
     simulated_rows,
     soak_rows,
@@ -40,5 +41,6 @@ ROWS: list[Row] = [
     *player_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
+    *reload_rows.ROWS,
     *soak_rows.ROWS,
 ]
