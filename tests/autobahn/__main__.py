@@ -79,7 +79,7 @@ def run_suite(python: str, environ: dict[str, str], port: int, cases: list[str])
     (FOLDER / "spec.json").write_text(json.dumps(spec))
     command = [python, str(FOLDER / "base" / "bin" / "wstest"), "-m", "fuzzingclient", "-s", str(FOLDER / "spec.json")]
     with (FOLDER / "log.txt").open("wb") as log:
-        subprocess.run(command, env=environ, stdout=log, stderr=log, cwd=FOLDER, timeout=1800, check=True)
+        subprocess.run(command, env=environ, stdout=log, stderr=log, cwd=FOLDER, timeout=5400, check=True)
     return dict(json.loads((reports / "index.json").read_text())["firefly"])
 
 
