@@ -32,6 +32,7 @@ handlers = ["near"]
 [servers.gate.gate]
 listen = { url = "tcp://127.0.0.1:{door}", protocol = "json" }
 rate = "off"
+login_timeout = 3600.0
 [servers.gate.root]
 listen = "tcp://127.0.0.1:{root}"
 [servers.hub.root]
@@ -49,6 +50,7 @@ handlers = ["near"]
 [servers.lobby.gate]
 listen = { url = "tcp://127.0.0.1:{lobby}", protocol = "json" }
 rate = "off"
+login_timeout = 3600.0
 """
 MODULES = {
     "near": "from firefly_core import command\n@command(1, public=True)\ndef near(ctx, n: int) -> int:\n    return n\n",

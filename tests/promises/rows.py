@@ -13,6 +13,7 @@ from tests.promises import (
     halfopen_rows,
     hostile_rows,
     journal_rows,
+    log_rows,
     outage_rows,
     player_rows,
     reload_rows,
@@ -41,6 +42,7 @@ ROWS: list[Row] = [
     *player_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
+    *log_rows.ROWS,
     *reload_rows.ROWS,
     *soak_rows.ROWS,
 ]
