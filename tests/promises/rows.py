@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.promises import (
+    cache_rows,
     bomb_rows,
     channel_rows,
     crash_rows,
+    database_rows,
     decoder_rows,
     drip_rows,
     fleet_rows,
@@ -13,6 +15,7 @@ from tests.promises import (
     halfopen_rows,
     hostile_rows,
     journal_rows,
+    link_rows,
     log_rows,
     outage_rows,
     player_rows,
@@ -35,9 +38,12 @@ ROWS: list[Row] = [
     *halfopen_rows.ROWS,
     *channel_rows.ROWS,
     *simulated_rows.ROWS,
+    *link_rows.ROWS,
     *crash_rows.ROWS,
     *journal_rows.ROWS,
     *outage_rows.ROWS,
+    *cache_rows.ROWS,
+    *database_rows.ROWS,
     *fleet_rows.ROWS,
     *player_rows.ROWS,
     *supervisor_rows.ROWS,
