@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.promises import (
-    cache_rows,
     bomb_rows,
+    cache_rows,
     channel_rows,
     crash_rows,
     database_rows,

@@ -95,12 +95,19 @@ class Database(abc.ABC):
             try:
                 done = work(database)
             except Exception:
-                database.execute_sql("ROLLBACK")
+                self._roll_back(database)
                 raise
             database.execute_sql("COMMIT")
             return done
 
         return self.run(whole)
+
+    def _roll_back(self, database: Any) -> None:
+        """End a transaction that has failed; what it failed of is being raised, so this raises nothing."""
+        try:
+            database.execute_sql("ROLLBACK")
+        except Exception:  # the connection is lost, or the database has rolled back by itself
+            self.close_hard(database)
 
     def _turn(self) -> _Turn:
         return _Turn(self)

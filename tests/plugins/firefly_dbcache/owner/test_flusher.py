@@ -275,3 +275,14 @@ def test_a_database_that_takes_no_more_connections_is_tried_again(tmp_path, post
         lab.wait_until(lambda: not len(db.owner.overlay), 20)
         assert run(db, "SELECT gold FROM hero") == [(5,)]
         assert db.owner.letters.letters == {}
+
+
+def test_a_full_database_is_told_as_such_and_tried_again(db, caplog):
+    run = db.owner.database.run
+    run(lambda each: each.execute_sql("PRAGMA max_page_count = 1"))  # it takes no less than there are
+    for _ in range(500):
+        db.create(Hero, name="a hero with a name that takes some room")
+    lab.wait_until(lambda: db.owner.flusher.failures)
+    lab.wait_until(lambda: not len(db.owner.overlay))  # the next connection has no such limit
+    assert "database or disk is full" in caplog.text
+    assert db.owner.letters.letters == {}
