@@ -78,13 +78,13 @@ def firefly_cli() -> Iterable[click.Command]:
 
 
 @hookspec(firstresult=True)
-def firefly_authenticate(session: Session, credentials: Any) -> int | str | None:
+def firefly_authenticate(kernel: Kernel, session: Session, credentials: Any) -> int | str | None:
     """Decide who logs in: the player's uid, or None when this plugin cannot tell; raise Refuse to turn him away."""
     return None
 
 
 @hookspec(firstresult=True)
-def firefly_route(session: Session, command: CommandOffer, nodes: Sequence[str]) -> str | None:
+def firefly_route(kernel: Kernel, session: Session, command: CommandOffer, nodes: Sequence[str]) -> str | None:
     """Decide which of `nodes` (process names, never empty) takes this session's command; None: Firefly decides."""
     return None
 

@@ -43,7 +43,8 @@ class Authentication:
         if account is not None and self._accounts.locked(account):
             raise Refuse("locked", "too many failures; try again in a minute")
         try:
-            uid = self._gate.kernel.plugins.hook.firefly_authenticate(session=session, credentials=credentials)
+            kernel = self._gate.kernel
+            uid = kernel.plugins.hook.firefly_authenticate(kernel=kernel, session=session, credentials=credentials)
             if uid is None:
                 raise Refuse(FAILED, "nobody knows these credentials")
         except Refuse:

@@ -81,8 +81,8 @@ class NodeLink:
 
     def _decide(self, session: GateSession, command: Command, peers: list[Peer], policy: str) -> Peer:
         by_name = {peer.name: peer for peer in peers}
-        offer = peers[0].commands[command.id]
-        chosen = self._gate.kernel.plugins.hook.firefly_route(session=session, command=offer, nodes=list(by_name))
+        kernel, offer = self._gate.kernel, peers[0].commands[command.id]
+        chosen = kernel.plugins.hook.firefly_route(kernel=kernel, session=session, command=offer, nodes=list(by_name))
         if chosen in by_name:
             return by_name[chosen]
         if policy == "uid":

@@ -28,7 +28,7 @@ def test_plugin_with_a_hook_and_the_api_has_no_problem():
 
 def test_every_hook_of_the_screen_is_known_with_its_arguments():
     known = specifications()
-    assert known["firefly_route"] == ("session", "command", "nodes")
+    assert known["firefly_route"] == ("kernel", "session", "command", "nodes")
     assert known["firefly_services"] == ()
     assert set(known) == {name for name in vars(hookspecs) if name.startswith("firefly_")}
 
@@ -96,9 +96,9 @@ def test_wrong_arguments_are_told():
         return None
 
     assert hook_problems(plugin(firefly_route)) == [
-        ", hook firefly_route: takes no argument sesion; it is called with: session, command, nodes; "
+        ", hook firefly_route: takes no argument sesion; it is called with: kernel, session, command, nodes; "
         'did you mean "session"?',
-        ", hook firefly_route: takes no argument extra; it is called with: session, command, nodes",
+        ", hook firefly_route: takes no argument extra; it is called with: kernel, session, command, nodes",
     ]
 
 

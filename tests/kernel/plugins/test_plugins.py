@@ -95,7 +95,7 @@ def test_order_of_the_file_is_the_call_order_whatever_the_order_of_discovery(dis
         by_relay = []
         plugins.hook.firefly_stopping(kernel=by_relay)
         assert by_relay == heard
-        decided = plugins.hook.firefly_route(session=None, command=None, nodes=["to-"])
+        decided = plugins.hook.firefly_route(kernel=None, session=None, command=None, nodes=["to-"])
         orders.add((*heard, decided))
     assert orders == {("one", "two", "three", "four", "to-one")}
 
@@ -104,7 +104,7 @@ def test_first_answer_of_a_decision_is_taken(plugin):
     plugin("nobody", HEARS)
     plugin("somebody", HEARS)
     hook = load_plugins(["nobody", "somebody"]).hook
-    assert hook.firefly_route(session=None, command=None, nodes=["n"]) == "nsomebody"
+    assert hook.firefly_route(kernel=None, session=None, command=None, nodes=["n"]) == "nsomebody"
 
 
 def test_missing_plugin_is_told_with_the_nearest_name(plugin):
