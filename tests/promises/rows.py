@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.promises import (
+    admin_rows,
     bomb_rows,
     cache_rows,
     channel_rows,
@@ -48,6 +49,7 @@ ROWS: list[Row] = [
     *player_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
+    *admin_rows.ROWS,
     *log_rows.ROWS,
     *reload_rows.ROWS,
     *soak_rows.ROWS,

@@ -24,6 +24,8 @@ __all__ = ["RunningGame", "free_ports", "running_game", "wait_until"]
 ROOT = Path(__file__).parents[2]
 PAGE = os.sysconf("SC_PAGE_SIZE")
 START_TIMEOUT = 60.0
+PLACE = re.compile(r"(?<!\$){(\w+)}")
+"""Where a port belongs; `${NAME}` is the environment's."""
 
 
 def wait_until(condition: Callable[[], Any], what: str = "", timeout: float = 30.0, pause: float = 0.01) -> Any:
@@ -65,10 +67,9 @@ class RunningGame:
         wait: bool = True,
     ) -> None:
         self.folder = folder
-        names = sorted(set(re.findall(r"{(\w+)}", toml)))
+        names = sorted(set(PLACE.findall(toml)))
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        for name, port in self.ports.items():
-            toml = toml.replace(f"{{{name}}}", str(port))
+        toml = PLACE.sub(lambda found: str(self.ports[found[1]]), toml)
         (folder / "firefly.toml").write_text(toml)
         for name, source in modules.items():
             (folder / f"{name}.py").write_text(source)
