@@ -22,10 +22,11 @@ __all__ = ["ROWS"]
 class Writers:
     """Greenlets that count rows up and remember every acknowledgement."""
 
-    def __init__(self, db: Any, rows: int) -> None:
+    def __init__(self, db: Any, rows: int, pause: float) -> None:
         self.acknowledged = dict.fromkeys(range(1, rows + 1), 0)
         self.refused = 0
         self._db = db
+        self._pause = pause
         self._greenlets = [gevent.spawn(self._run, key) for key in self.acknowledged]
 
     def _run(self, key: int) -> None:
@@ -34,7 +35,7 @@ class Writers:
                 self.acknowledged[key] = self._db.add(Hero, key, gold=1).gold
             except StorageError:
                 self.refused += 1
-            gevent.sleep(0.02)
+            gevent.sleep(self._pause)
 
     def stop(self) -> None:
         """End them."""
@@ -50,7 +51,7 @@ def a34_outages(count: int) -> Outcome:
         with lab.running(Path(name), [Hero, Item], database=url.replace("root@", "game@"), timeout=2.0) as db:
             for number in range(rows):
                 db.create(Hero, name=f"h{number}")
-            writers = Writers(db, rows)
+            writers = Writers(db, rows, 0.02 if count < 60 else 0.1)
             blows = [
                 (server.kill, server.start),
                 (server.freeze, server.thaw),
