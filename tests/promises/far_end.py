@@ -19,6 +19,7 @@ import gevent
 
 from firefly_core.channel.clock import SystemClock
 from firefly_core.channel.deadlines import Deadlines
+from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.limits import ChannelLimits
 from firefly_core.channel.network import SocketNetwork
 from firefly_core.channel.rpc import RpcChannel
@@ -66,6 +67,27 @@ class Floor:
                 gevent.sleep(0.001)
         return channel
 
+    def keep(self, port: int, name: str = "world-1", host: str = "127.0.0.1") -> Dialer:
+        """Keep a channel, as a node does; whoever asks for it stops it."""
+        identity = PeerIdentity(name, name.rpartition("-")[0], ("node",), self.random.getrandbits(64), 1)
+
+        def make(transport: Transport, *, on_ready: Any, on_lost: Any) -> RpcChannel:
+            hello = Initiator(identity, [SECRET], self.random.randbytes(32), None)
+            return self._channel(transport, hello, on_ready, on_lost)
+
+        dialer = Dialer(
+            host,
+            port,
+            network=self.network,
+            clock=self.clock,
+            random=self.random,
+            make_channel=make,
+            on_connected=lambda _: None,
+            on_disconnected=lambda _channel, reason: self.reasons.append(reason),
+        )
+        dialer.start()
+        return dialer
+
     def close(self) -> None:
         """End it; channels are closed by whoever has them."""
         gevent.sleep(0.01)
@@ -78,14 +100,15 @@ class Floor:
         self.accepted.append(channel)
         channel.start()
 
-    def _channel(self, transport: Transport, hello: Any) -> RpcChannel:
+    def _channel(self, transport: Transport, hello: Any, on_ready: Any = None, on_lost: Any = None) -> RpcChannel:
         return RpcChannel(
             transport,
             self.runners,
             self.deadlines,
             self._dispatch,
             limits=self.limits,
-            on_lost=lambda _channel, reason: self.reasons.append(reason),
+            on_ready=on_ready,
+            on_lost=on_lost or (lambda _channel, reason: self.reasons.append(reason)),
             hello=hello,
         )
 

@@ -1,29 +1,28 @@
-"""Row A5: peers that are gone without a word are found.
+"""Rows A5 and C5: peers that are gone without a word are found.
 
-Over links in memory always; in full also in a network namespace, between real TCP stacks, where root is allowed. There
-the cable is cut by making both ends believe in a neighbour that does not exist: nothing arrives, and nobody is told.
+Over links in memory always; in full also in a network namespace, between real TCP stacks, where root is allowed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import shutil
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
 from typing import Any
 
 import gevent
 
 from firefly_core import command, on_disconnect
+from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.limits import ChannelLimits
+from firefly_core.errors import Disconnected
 from firefly_core.testing import InProcessCluster, virtual_time
 from tests.promises.far_end import FarEnd, Floor
 from tests.promises.gate_clients import datapack, frame, hear, upgrade
 from tests.promises.ledger import Outcome, Row
+from tests.promises.namespace import Namespace, namespace
 from tests.promises.running_game import RunningGame, running_game, wait_until
 
 __all__ = ["ROWS"]
@@ -44,7 +43,6 @@ listen = "tcp://127.0.0.1:10000"
 roots = ["gate"]
 """
 SMALL = 100
-NOBODY = "02:00:00:00:00:01"
 GONE = """
 import time
 from firefly_core import command, on_disconnect
@@ -118,67 +116,6 @@ def in_memory(count: int) -> tuple[list[float], int, float]:
 # -------------------------------------------------------------------------------------------------- real stacks
 
 
-class Namespace:
-    """A network namespace behind a cable of its own."""
-
-    def __init__(self) -> None:
-        number = os.getpid() % 60_000
-        self.name = f"firefly-{number}"
-        self.device = f"ff{number}"
-        net = f"10.{200 + number % 50}.{number // 50 % 256}"
-        self.here, self.there = f"{net}.1", f"{net}.2"
-        self.inside = ("ip", "netns", "exec", self.name)
-        run("ip", "netns", "add", self.name)
-        try:
-            run("ip", "link", "add", self.device, "type", "veth", "peer", "name", "cable", "netns", self.name)
-            run("ip", "address", "add", f"{self.here}/30", "dev", self.device)
-            run("ip", "link", "set", self.device, "up")
-            run(*self.inside, "ip", "address", "add", f"{self.there}/30", "dev", "cable")
-            for device in ("cable", "lo"):
-                run(*self.inside, "ip", "link", "set", device, "up")
-        except BaseException:
-            self.close()
-            raise
-
-    def cut(self) -> None:
-        """Let nothing arrive, either way."""
-        self._neighbour(("replace", NOBODY))
-
-    def heal(self) -> None:
-        """Let everything arrive again."""
-        run("ip", "neigh", "flush", "dev", self.device, "nud", "permanent")
-        run(*self.inside, "ip", "neigh", "flush", "dev", "cable", "nud", "permanent")
-
-    def _neighbour(self, what: tuple[str, str]) -> None:
-        verb, address = what
-        how = ["lladdr", address, "nud", "permanent", "dev"]
-        run("ip", "neigh", verb, self.there, *how, self.device)
-        run(*self.inside, "ip", "neigh", verb, self.here, *how, "cable")
-
-    def close(self) -> None:
-        """Remove it; the cable goes with it."""
-        run("ip", "netns", "delete", self.name)
-
-
-def run(*command: str) -> None:
-    """Run a command of iproute2."""
-    subprocess.run(command, check=True, capture_output=True)
-
-
-@contextlib.contextmanager
-def namespace() -> Iterator[Namespace | None]:
-    """Give a namespace, or None where there can be none."""
-    made = None
-    if os.geteuid() == 0 and shutil.which("ip"):
-        with contextlib.suppress(subprocess.CalledProcessError):
-            made = Namespace()
-    try:
-        yield made
-    finally:
-        if made is not None:
-            made.close()
-
-
 def join(game: RunningGame, host: str, uid: int) -> socket.socket:
     """Log a player in, over one format or another."""
     kind = ("json", "datapack", "ws")[uid % 3]
@@ -246,4 +183,75 @@ def a5_half_open(count: int) -> Outcome:
     return Outcome(players, "; ".join(told), kept)
 
 
-ROWS = [Row("A5", "who is gone without a word is found", a5_half_open, 20, 500)]
+# ----------------------------------------------------------------------------------------- a cable between servers
+
+
+class Cut:
+    """What one channel's user sees of a cable that is cut."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        channel = dialer.wait_connected(10)
+        assert channel is not None
+        self.dialer = dialer
+        self.channel = channel
+        self.ended = 0.0
+        """Seconds until the call that was under way had ended."""
+        self.outcome = ""
+        self.refused = 0.0
+        """Seconds that the next call took to be refused."""
+
+    def run(self) -> None:
+        """Call once more, and after that call's end once again."""
+        begin = time.monotonic()
+        try:
+            self.channel.call("echo", 1, timeout=100)
+            self.outcome = "value"
+        except Disconnected as error:
+            self.outcome = "sent" if error.sent else "unsent"
+        self.ended = time.monotonic() - begin
+        begin = time.perf_counter()
+        try:
+            self.channel.call("echo", 1)
+        except Disconnected as error:
+            self.outcome += "" if error.sent else ", unsent"
+        self.refused = time.perf_counter() - begin
+
+
+def c5_cable(count: int) -> Outcome:
+    """Cut the cable of `count` channels for a minute."""
+    with namespace() as net:
+        if net is None:
+            return Outcome(0, "network namespaces: not run here", True)
+        floor = Floor(ChannelLimits())
+        end = FarEnd(floor, inside=net.inside, host=net.there)
+        dialers = [floor.keep(end.port, f"world-{number}", net.there) for number in range(1, count + 1)]
+        try:
+            cuts = [Cut(dialer) for dialer in dialers]
+            net.cut()
+            begin = time.monotonic()
+            gevent.joinall([gevent.spawn(cut.run) for cut in cuts], timeout=60)
+            gevent.sleep(max(0.0, begin + 60 - time.monotonic()))
+            net.heal()
+            healed = time.monotonic()
+            wait_until(lambda: all(dialer.channel is not None for dialer in dialers), "all again", timeout=30)
+            back = time.monotonic() - healed
+        finally:
+            for dialer in dialers:
+                dialer.stop()
+            end.stop()
+            floor.close()
+    found = sorted(cut.ended for cut in cuts)
+    refused = max(cut.refused for cut in cuts) * 1000
+    outcomes = Counter(cut.outcome for cut in cuts)
+    figure = (
+        f"{count} channels over a cable that was cut for 60 s: their calls ended after {found[0]:.1f} to "
+        f"{found[-1]:.1f} s ({dict(outcomes)}), the next ones at once ({refused:.2f} ms at most); all back after "
+        f"{back:.1f} s"
+    )
+    return Outcome(count, figure, found[-1] <= 15 and set(outcomes) == {"sent, unsent"} and refused <= 5 and back <= 10)
+
+
+ROWS = [
+    Row("A5", "who is gone without a word is found", a5_half_open, 20, 500),
+    Row("C5", "a cut cable costs the calls that were under way, and no waiting after that", c5_cable, 0, 20),
+]

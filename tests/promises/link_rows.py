@@ -17,11 +17,9 @@ import gevent
 from firefly_core.channel.dialer import Dialer
 from firefly_core.channel.limits import ChannelLimits
 from firefly_core.channel.rpc import RpcChannel
-from firefly_core.channel.transport import Transport
 from firefly_core.errors import CallError, Disconnected
-from firefly_core.wire.hello import Initiator, PeerIdentity
 from tests.promises.chaos_proxy import ChaosProxy
-from tests.promises.far_end import SECRET, FarEnd, Floor
+from tests.promises.far_end import FarEnd, Floor
 from tests.promises.ledger import Outcome, Row
 from tests.promises.running_game import wait_until
 
@@ -75,33 +73,15 @@ class Load:
 
 
 @contextmanager
-def link(**manners: float) -> Iterator[tuple[ChaosProxy, Dialer, Floor]]:
-    """Give a proxy with such manners, a dialer through it, and what stands behind: an echo in another process."""
+def link(**manners: float) -> Iterator[tuple[ChaosProxy, Dialer]]:
+    """Give a proxy with such manners, and a dialer through it to an echo in another process."""
     floor = Floor(ChannelLimits())
     end = FarEnd(floor)
     proxy = ChaosProxy(end.port, **manners)
-    source = random.Random(1)
-
-    def make(transport: Transport, *, on_ready: Any, on_lost: Any) -> RpcChannel:
-        identity = PeerIdentity("world-1", "world", ("node",), 7, 1)
-        hello = Initiator(identity, [SECRET], source.randbytes(32), None)
-        options = {"limits": floor.limits, "on_lost": on_lost, "on_ready": on_ready, "hello": hello}
-        return RpcChannel(transport, floor.runners, floor.deadlines, lambda *_: None, **options)
-
-    dialer = Dialer(
-        "127.0.0.1",
-        proxy.port,
-        network=floor.network,
-        clock=floor.clock,
-        random=source,
-        make_channel=make,
-        on_connected=lambda _: None,
-        on_disconnected=lambda *_: None,
-    )
-    dialer.start()
+    dialer = floor.keep(proxy.port)
     try:
         assert dialer.wait_connected(10) is not None
-        yield proxy, dialer, floor
+        yield proxy, dialer
     finally:
         dialer.stop()
         proxy.close()
@@ -141,7 +121,7 @@ def resident() -> int:
 
 def c7_resets(count: int) -> Outcome:
     """For `count` seconds reset the link every 50 to 500 ms, while 200 callers call five times a second each."""
-    with link() as (proxy, dialer, _):
+    with link() as (proxy, dialer):
         before = descriptors()
         load, callers = begin_load(dialer)
         ends = time.monotonic() + count
@@ -168,7 +148,7 @@ def c7_resets(count: int) -> Outcome:
 def c8_slow(count: int) -> Outcome:
     """For `count` seconds let the link be slow, narrow and lossy, while 200 callers want more than it carries."""
     rate = 64 * 1024 if count >= SHORT else 1024 * 1024
-    with link(delay=0.1, jitter=0.05, rate=rate) as (_, dialer, _):
+    with link(delay=0.1, jitter=0.05, rate=rate) as (_, dialer):
         before = resident()
         load, callers = begin_load(dialer)
         most = queued = 0
