@@ -12,6 +12,8 @@ from firefly_dbcache.database.database import Database
 __all__ = ["MysqlDatabase"]
 
 UNKNOWN_COLUMN = 1054
+LONG = 256 * 1024
+"""Characters of a row from which on its statement is compared with what the server takes in one packet."""
 
 
 class MysqlDatabase(Database):
@@ -60,6 +62,19 @@ class MysqlDatabase(Database):
         query = table.insert([[None] * len(columns)], columns=list(made.values())).on_conflict(update=update)
         text: str = query.bind(connection).sql()[0]
         return text
+
+    def write_rows(self, database: Any, upsert: str, rows: list[Any]) -> None:
+        """Refuse, before it is sent, a row that the server would hang up on: the others would wait for it for ever."""
+        long = [row for row in rows if sum(len(value) for value in row if isinstance(value, str | bytes)) > LONG]
+        if long:
+            cursor = database.cursor()
+            cursor.execute("SELECT @@max_allowed_packet")
+            (most,) = cursor.fetchone()
+            for row in long:
+                size = len(cursor.mogrify(upsert, row).encode(errors="surrogateescape"))
+                if size >= most:
+                    raise ValueError(f"the row takes {size} bytes and max_allowed_packet is {most}")
+        super().write_rows(database, upsert, rows)
 
     def table_options(self, database: Any) -> str:
         (version,) = database.execute_sql("SELECT VERSION()").fetchone()

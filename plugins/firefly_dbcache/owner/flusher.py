@@ -31,6 +31,8 @@ TRIES = 3
 FIRST_DELAY = 0.1
 LAST_DELAY = 5.0
 SUSPECT_DELAY = 0.2
+BATCH_WEIGHT = 8 * 1024 * 1024
+"""Bytes of rows, estimated, after which a batch is large enough, however few they are."""
 
 
 @attrs.define(eq=False)
@@ -113,10 +115,12 @@ class Flusher:
     def _round(self) -> None:
         """Flush what is dirty now; what becomes dirty meanwhile belongs to the next round, so that it can coalesce."""
         self._retry_suspects()
-        for _ in range(-(-len(self._overlay.waiting) // self._batch)):
-            batch = self._overlay.take(self._batch)
+        left = len(self._overlay.waiting)
+        while left > 0:
+            batch = self._overlay.take(self._batch, BATCH_WEIGHT)
             if not batch:
                 return
+            left -= len(batch)
             self._at("before_flush")
             self._attempt(batch)
 

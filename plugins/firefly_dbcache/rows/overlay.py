@@ -89,15 +89,17 @@ class Overlay:
         place = (table, key)
         return self.waiting.get(place) or self.flushing.get(place) or self.buried.get(place)
 
-    def take(self, count: int) -> list[Change]:
-        """Begin to flush the `count` oldest changes; those of one record stay together."""
+    def take(self, count: int, weight: int) -> list[Change]:
+        """Begin to flush the oldest changes, `count` or so much `weight`; those of one record stay together."""
         batch: list[Change] = []
+        taken = 0
         for change in self.waiting.values():
             if change.place in self.flushing:  # its earlier state is suspect: one state of a row at a time
                 continue
-            if len(batch) >= count and change.first != batch[-1].first:
+            if (len(batch) >= count or taken >= weight) and change.first != batch[-1].first:
                 break
             batch.append(change)
+            taken += change.weight
         for change in batch:
             del self.waiting[change.place]
             self.flushing[change.place] = change

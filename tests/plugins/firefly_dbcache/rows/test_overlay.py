@@ -7,6 +7,7 @@ from firefly_dbcache.rows.table import Table
 from tests.promises.models import Hero
 
 TABLE = Table(Hero, Durability.JOURNAL)
+LIGHT = 10**9
 
 
 def row(key, ver):
@@ -24,7 +25,7 @@ def test_the_lowest_sequence_that_is_needed_follows_every_history():
         overlay.put(TABLE, key, row(key, sequence), sequence, late, journaled=True)
         needed.setdefault(("waiting", key), late)
         if generator.random() < 0.05 and not flushing:
-            flushing = overlay.take(generator.randint(1, 10))
+            flushing = overlay.take(generator.randint(1, 10), LIGHT)
             for change in flushing:
                 needed["flushing", change.key] = needed.pop(("waiting", change.key))
         elif generator.random() < 0.1 and flushing:
@@ -38,7 +39,7 @@ def test_the_lowest_sequence_that_is_needed_follows_every_history():
 def test_the_newest_state_is_found_while_an_older_one_is_flushed():
     overlay = Overlay(lambda: 0.0)
     overlay.put(TABLE, 1, row(1, 1), 1, 1, journaled=True)
-    batch = overlay.take(10)
+    batch = overlay.take(10, LIGHT)
     overlay.put(TABLE, 1, None, 2, 2, journaled=True)
     assert overlay.find(TABLE, 1).row is None
     overlay.done(batch)
@@ -50,15 +51,32 @@ def test_rows_of_one_record_are_taken_together():
     overlay = Overlay(lambda: 0.0)
     for key, sequence in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 3)):
         overlay.put(TABLE, key, row(key, 1), 1, sequence, journaled=True)
-    assert [change.key for change in overlay.take(2)] == [1, 2, 3, 4]
+    assert [change.key for change in overlay.take(2, LIGHT)] == [1, 2, 3, 4]
 
 
 def test_a_newer_state_waits_while_an_older_one_is_suspect():
     overlay = Overlay(lambda: 0.0)
     overlay.put(TABLE, 1, row(1, 1), 1, 1, journaled=True)
-    (suspect,) = overlay.take(10)
+    (suspect,) = overlay.take(10, LIGHT)
     overlay.put(TABLE, 1, row(1, 2), 2, 2, journaled=True)
-    assert overlay.take(10) == []
+    assert overlay.take(10, LIGHT) == []
     assert overlay.superseded(suspect)
-    assert [change.ver for change in overlay.take(10)] == [2]
+    assert [change.ver for change in overlay.take(10, LIGHT)] == [2]
     assert overlay.lowest(9) == 2
+
+
+def test_a_batch_ends_at_its_weight_but_not_within_a_record():
+    overlay = Overlay(lambda: 0.0)
+    for key, sequence in ((1, 1), (2, 1), (3, 2), (4, 3)):
+        overlay.put(TABLE, key, row(key, 1), 1, sequence, journaled=True)
+    assert [change.key for change in overlay.take(100, 1)] == [1, 2]
+    assert [change.key for change in overlay.take(100, 1)] == [3]
+
+
+def test_a_replay_keeps_the_newest_state_and_the_oldest_sequence_of_a_row():
+    overlay = Overlay(lambda: 0.0)
+    for ver, sequence in ((5, 2), (7, 3), (6, 4)):
+        overlay.restore(TABLE, 1, row(1, ver), ver, sequence)
+    assert overlay.find(TABLE, 1).ver == 7
+    assert overlay.lowest(9) == 2
+    assert len(overlay) == 1
