@@ -220,6 +220,9 @@ def test_it_is_played_by_touch_on_a_phone_and_stands_still_for_who_wants_so(hous
     walk_in(browser, house, "calm")
     assert browser.do("calm", "evaluate", "meadow.scene.calm.matches") is True
     assert browser.do("calm", "evaluate", CANVAS)["colours"] > 500
+    apart = """document.querySelector(".bar").getBoundingClientRect().right <
+      document.querySelector(".ranking").getBoundingClientRect().left"""
+    assert browser.do("calm", "evaluate", apart) is True, "in a narrow window too"
     unlabelled = """[...document.querySelectorAll('input, button, canvas')].filter((element) =>
       !(element.getAttribute('aria-label') || element.textContent.trim() || element.labels?.length)).length"""
     assert browser.do("calm", "evaluate", unlabelled) == 0
