@@ -19,10 +19,12 @@ __all__ = [
     "connect",
     "datapack",
     "datapack_player",
+    "ended",
     "frame",
     "gate",
     "hear",
     "json_player",
+    "served",
     "settle",
     "upgrade",
     "ws_client",
@@ -62,6 +64,15 @@ def echo(ctx, value: int) -> int:
 @command(3)
 def rest(ctx) -> None:
     gevent.sleep(300)
+
+@command(4)
+def listen(ctx) -> None:
+    ctx.group("listeners").join(ctx.session)
+
+@command(5)
+def shout(ctx, size: int) -> int:
+    ctx.group("listeners").push(2001, "x" * size)
+    return len(ctx.group("listeners").members())
 """
 KIB = 1024
 
@@ -156,3 +167,23 @@ def settle(game: RunningGame) -> None:
         if now == last:
             return
         last = now
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the other side has closed."""
+    sock.setblocking(False)
+    try:
+        return not sock.recv(4096)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def served(game: RunningGame) -> bool:
+    """Whether a new client is served."""
+    try:
+        with connect(game, "json") as sock:
+            return ask(sock, '{"id":1,"cmd":"login","body":2}')["body"] == 2
+    except (OSError, AssertionError, ValueError):
+        return False

@@ -15,10 +15,12 @@ from tests.promises.gate_clients import (
     connect,
     datapack,
     datapack_player,
+    ended,
     frame,
     gate,
     hear,
     json_player,
+    served,
     settle,
     ws_player,
 )
@@ -181,26 +183,6 @@ def a9_descriptors(count: int) -> Outcome:
     )
     full = held >= SMALLEST - 2 and away >= count - SMALLEST
     return Outcome(count, figure, alive and played and full and spoken <= 10 and after <= 10)
-
-
-def ended(sock: socket.socket) -> bool:
-    """Whether the other side has closed."""
-    sock.setblocking(False)
-    try:
-        return not sock.recv(4096)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-
-
-def served(game: RunningGame) -> bool:
-    """Whether a new client is served."""
-    try:
-        with connect(game, "json") as sock:
-            return ask(sock, '{"id":1,"cmd":"login","body":2}')["body"] == 2
-    except (OSError, AssertionError, ValueError):
-        return False
 
 
 ROWS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.promises import (
     admin_rows,
     bomb_rows,
+    burden_rows,
     cache_rows,
     channel_rows,
     crash_rows,
@@ -40,6 +41,7 @@ ROWS: list[Row] = [
     *channel_rows.ROWS,
     *simulated_rows.ROWS,
     *link_rows.ROWS,
+    *burden_rows.ROWS,
     *crash_rows.ROWS,
     *journal_rows.ROWS,
     *outage_rows.ROWS,
