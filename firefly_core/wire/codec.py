@@ -20,6 +20,8 @@ class Codec(abc.ABC):
     """
 
     name: ClassVar[str]
+    passes_bytes: ClassVar[bool] = False
+    """Whether `encode` gives bytes back as they are, so that nobody needs to call it for them."""
 
     @abc.abstractmethod
     def decoder(self, type: Any) -> Callable[[bytes], Any]:

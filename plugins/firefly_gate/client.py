@@ -123,36 +123,35 @@ class ClientSession(GateSession):
         # A command costs what stands in this loop: a call less in it is 1 % of the whole message.
         commands = self.door.commands
         kernel = self.gate.kernel
+        wire = self.wire
+        always = wire.answers_always
         now = kernel.clock.monotonic()
         pending = iter(requests)
         for request in pending:
             command = commands.get(request.command)
-            if (
-                command is None
-                or command.run is None
-                or self.uid is None
-                or self.open
-                or self.kept is not None
-                or self.closed
-            ):
+            run = None if command is None else command.run
+            if run is None or self.uid is None or self.open or self.kept is not None or self.closed:
                 runs = self._consider(request, command)
                 if runs is None:
                     return [request, *pending]
-                if command is None or command.run is None or not runs:
+                if run is None or not runs:
                     continue
+            assert command is not None
             context = self.running = HandlerContext(kernel, command.handler, self, now + command.timeout)
             if self.parked is not None:
                 self.arm(context)
             try:
-                body = command.run(context, request.body)
+                body = run(context, request.body)
             except BaseException as error:
                 self.running = None
-                self.disarm()
                 self.fail(request, error, context)
             else:
                 self.running = None
-                wire = self.wire
-                if request.request_id is not None or wire.answers_always:
+                if self.parked is not None:
+                    # Meanwhile the session may have come to another connection.
+                    wire = self.wire
+                    always = wire.answers_always
+                if always or request.request_id is not None:
                     frame = wire.encode_reply(request, body)
                     if self.kept is not None:
                         self.kept.answer(request, frame)
@@ -166,7 +165,6 @@ class ClientSession(GateSession):
                         if len(out) >= FLUSH_AT:
                             self.flush()
             if self.parked is not None:
-                self.disarm()
                 self.flush()
                 now = kernel.clock.monotonic()
         return []

@@ -231,6 +231,7 @@ class Connection(Serial):
 
     def release(self) -> None:
         """Forget the deadlines."""
+        self.disarm()
         for deadline in (self._login_deadline, self._frame_deadline):
             if deadline is not None:
                 deadline.cancel()

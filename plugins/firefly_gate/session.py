@@ -244,7 +244,6 @@ class GateSession(Session, Connection):
             context.log.exception("the timer %s of a session failed", function.__name__)
         finally:
             self.running = None
-            self.disarm()
 
     def take_over(self, new: GateSession) -> None:
         """Go on with the connection of another session, which has none then."""

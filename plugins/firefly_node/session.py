@@ -157,8 +157,6 @@ class NodeSession(Session, Serial):
 
     def _done(self) -> None:
         self.running = None
-        if self._deadline is not None:
-            self.disarm()
         self._send_data()
 
     def greet(self, uid: Uid) -> None:
@@ -176,6 +174,7 @@ class NodeSession(Session, Serial):
 
     def part(self) -> None:
         """Note that this session has said goodbye."""
+        self.disarm()
         self._forget_player()
         if self._parted is not None:
             self._parted.set()

@@ -120,6 +120,10 @@ class Datapack(Protocol):
         known = self._known
         longest = self.limits.max_frame
         size = len(data)
+        whole_frame = known.get(data[:HEADER])
+        if whole_frame is not None and size - HEADER == whole_frame[0] <= longest:
+            # Most reads bring just one frame.
+            return [Request(whole_frame[1], data[HEADER:])]
         start = 0
         requests: list[Request] = []
         add = requests.append

@@ -30,6 +30,7 @@ class RawCodec(Codec):
     """
 
     name = "raw"
+    passes_bytes = True
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
         if type is bytes or type is Any or type is object:

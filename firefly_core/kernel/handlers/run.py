@@ -27,6 +27,12 @@ def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
         def run(context: Context, body: bytes) -> bytes:  # noqa: ARG001
             return encode(function(context))
 
+    elif handler.parameters[0] is bytes and codec.passes_bytes:
+
+        def run(context: Context, body: bytes) -> bytes:
+            value = function(context, body)
+            return value if value.__class__ is bytes else encode(value)
+
     elif handler.parameters[0] is bytes:
 
         def run(context: Context, body: bytes) -> bytes:

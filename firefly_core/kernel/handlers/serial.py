@@ -6,6 +6,7 @@ The context of the running command is its token: a deadline throws only into a r
 from __future__ import annotations
 
 import logging
+import math
 
 from greenlet import greenlet
 
@@ -16,16 +17,20 @@ from firefly_core.kernel.handlers.context import Context
 __all__ = ["Serial"]
 
 log = logging.getLogger("firefly.serial")
+NEVER = math.inf
 
 
 class Serial:
     """A receiver that runs one handler at a time.
 
-    A subclass sets `running` around each handler that it calls, calls `arm` first when `parked` is set, `disarm` when
-    the handler is done, and clears `parked` when its `on_data` ends.
+    A subclass sets `running` around each handler that it calls, calls `arm` first when `parked` is set, clears `parked`
+    when its `on_data` ends, and calls `disarm` when it ends itself.
+
+    A session has one deadline at most, however many handlers park: it is left armed when a handler is done, and looks
+    at the one that runs then. One a handler would wait in the timer wheel for all of its seconds, though cancelled.
     """
 
-    __slots__ = ("_deadline", "parked", "running")
+    __slots__ = ("_deadline", "_looks_at", "parked", "running")
 
     deadlines: Deadlines
     """The kernel's deadlines; the subclass gives it."""
@@ -36,6 +41,7 @@ class Serial:
         self.parked: greenlet | None = None
         """The runner that stays with this session, because a handler parked on it; None while none has."""
         self._deadline: Deadline | None = None
+        self._looks_at = NEVER
 
     def on_blocked(self, runner: greenlet) -> None:
         """Note that the running command parked, and arm its deadline."""
@@ -44,18 +50,30 @@ class Serial:
             self.arm(self.running)
 
     def arm(self, context: Context) -> None:
-        """Cut the command of `context` at its deadline."""
-        remaining = context.remaining()
-        if remaining is not None:
-            self._deadline = self.deadlines.arm(remaining, lambda: self._expire(context))
-
-    def disarm(self) -> None:
-        """Note that the command which `arm` was called for is done."""
+        """See to it that the command of `context` is cut at its deadline."""
+        due = context.deadline
+        if due is None or due >= self._looks_at:
+            return
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
+        self._looks_at = due
+        self._deadline = self.deadlines.arm(due - self.deadlines.now(), self._look)
 
-    def _expire(self, context: Context) -> None:
-        if self.running is context and self.parked is not None and not self.parked.dead:
-            log.warning("cut %s at its deadline, trace=%s", context.command.name, context.trace)
-            self.parked.throw(CommandTimeout())
+    def disarm(self) -> None:
+        """Cut nothing any more, unless a command still runs."""
+        if self._deadline is not None and self.running is None:
+            self._deadline.cancel()
+            self._deadline = None
+            self._looks_at = NEVER
+
+    def _look(self) -> None:
+        self._deadline = None
+        self._looks_at = NEVER
+        context, parked = self.running, self.parked
+        if context is None or parked is None or parked.dead or context.deadline is None:
+            return
+        if context.deadline > self.deadlines.now():
+            self.arm(context)
+            return
+        log.warning("cut %s at its deadline, trace=%s", context.command.name, context.trace)
+        parked.throw(CommandTimeout())
