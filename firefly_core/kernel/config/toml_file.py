@@ -73,10 +73,7 @@ def _why(error: OSError) -> str:
 def parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML; raises ConfigurationError with the file's `name`, and line and column where they are known."""
     try:
-        document = tomllib.loads(text)
-        if deeper(document, MAX_DEPTH):
-            raise RecursionError
-        return document
+        return _read(text)
     except tomllib.TOMLDecodeError as error:
         match = PLACE.search(str(error))
         said = PLACE.sub("", str(error))
@@ -85,11 +82,35 @@ def parse(text: str, name: str) -> dict[str, Any]:
         last = text.count("\n") + 1
         raise ConfigurationError([f"{name}:{last}: {said} at the end of the file"]) from None
     except RecursionError:
-        raise ConfigurationError([f"{name}: is nested too deeply"]) from None
+        raise ConfigurationError([f"{name}:{_line_of(text, RecursionError)}: is nested too deeply"]) from None
     except ValueError as error:
         # integers of more than 4,300 digits, and dates such as 2024-13-01, raise it bare
         said = "a number has too many digits" if "int" in str(error) and "digits" in str(error) else str(error)
-        raise ConfigurationError([f"{name}: {said}"]) from None
+        raise ConfigurationError([f"{name}:{_line_of(text, ValueError)}: {said}"]) from None
+
+
+def _read(text: str) -> dict[str, Any]:
+    document = tomllib.loads(text)
+    if deeper(document, MAX_DEPTH):
+        raise RecursionError
+    return document
+
+
+def _line_of(text: str, kind: type[Exception]) -> int:
+    """Give the first line up to which reading raises `kind`, for errors that do not say where they are."""
+    lines = text.splitlines(keepends=True)
+    low, high = 1, len(lines)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            _read("".join(lines[:middle]))
+        except tomllib.TOMLDecodeError:  # such as an array that goes on
+            low = middle + 1
+        except kind:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def deeper(value: Any, depth: int) -> bool:

@@ -98,8 +98,8 @@ def test_folder_instead_of_a_file(tmp_path):
     [
         (b"#" * 10 * 2**20, ": is larger than 262144 bytes"),
         ('[firefly]\nname = "é"'.encode("latin-1"), ":2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
-        (b"a = " + b"[" * 2000 + b"]" * 2000, ": is nested too deeply"),
-        (b"a = " + b"9" * 5000, ": a number has too many digits"),
+        (b"a = " + b"[" * 2000 + b"]" * 2000, ":1: is nested too deeply"),
+        (b"a = " + b"9" * 5000, ":1: a number has too many digits"),
         (b"[firefly\n", ":1:9: "),
         (b"\x00", ":1:1: "),
     ],

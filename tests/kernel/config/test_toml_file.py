@@ -137,16 +137,22 @@ def test_syntax_error_has_line_and_column(text, place):
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 2000 + "]" * 2000, "a = " + "{b = " * 2000 + "1" + "}" * 2000])
 def test_deep_nesting_is_a_problem_and_no_recursion_error(text):
-    assert problem_of(parse, text, "f") == "f: is nested too deeply"
+    assert problem_of(parse, text, "f") == "f:1: is nested too deeply"
 
 
 def test_depth_of_what_is_accepted_is_bounded():
     assert parse("a = " + "[" * 30 + "]" * 30, "f")
-    assert problem_of(parse, "a = " + "[" * 40 + "]" * 40, "f") == "f: is nested too deeply"
+    assert problem_of(parse, "a = " + "[" * 40 + "]" * 40, "f") == "f:1: is nested too deeply"
 
 
 def test_integer_of_five_thousand_digits_is_a_problem():
-    assert problem_of(parse, "a = " + "9" * 5000, "f") == "f: a number has too many digits"
+    assert problem_of(parse, "a = " + "9" * 5000, "f") == "f:1: a number has too many digits"
+
+
+@pytest.mark.parametrize("bad", ["9" * 5000, "[" * 40 + "]" * 40, "[" * 3000 + "]" * 3000, "2024-02-30"])
+def test_what_python_tells_without_a_place_is_given_its_line(bad):
+    text = "[one]\nx = [\n  1,\n]\n[two]\ny = " + bad + "\n[three]\nz = 'fine'\n"
+    assert problem_of(parse, text, "f").startswith("f:6:")
 
 
 @pytest.mark.parametrize("text", ["a = 2024-13-01", "a = 2024-02-30", "a = 25:00:00", "a = 2024-01-01T00:00:61Z"])
