@@ -145,9 +145,9 @@ def a44_crash_loops(count: int) -> Outcome:
             TOML.replace("[servers.world]", "[servers.world]\nreplicas = 5"), {"world": LOOP}, wait=False
         ) as game:
             for turn in range(4):
+                began, used = time.monotonic(), cpu_seconds(game.process.pid)
                 if turn:
                     game.run("restart", "world", "--force")
-                began, used = time.monotonic(), cpu_seconds(game.process.pid)
                 names = [f"world-{number}" for number in range(1, 6)]
                 states = [game.wait_state(name, "fatal", timeout=90.0) for name in names]
                 busy = max(busy, (cpu_seconds(game.process.pid) - used) / (time.monotonic() - began))
