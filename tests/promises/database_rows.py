@@ -127,6 +127,7 @@ def c14_kills(count: int) -> Outcome:
         stages = [stack.enter_context(staged(kind, rows)) for kind in kinds]
         for number in range(count):
             stage = stages[number % len(stages)]
+            stage.db.preload(Hero)
             stage.server.kill()
             stage.change(rows)
             queue = max(queue, len(stage.db.owner.overlay))
@@ -154,6 +155,7 @@ def c15_hangs(count: int) -> Outcome:
         for number in range(count):
             stage = stages[number % len(stages)]
             known = len(stage.attempts)
+            stage.db.preload(Hero)
             stage.server.freeze()
             try:
                 stage.change(100)
