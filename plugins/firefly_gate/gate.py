@@ -9,47 +9,42 @@ from gevent import get_hub
 
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import CommandTimeout, NoSuchMethod, Refuse, RemoteError, client_error
+from firefly_core.errors import Refuse
 from firefly_core.kernel.config.cluster import Cluster
 from firefly_core.kernel.config.roots import has_nodes
 from firefly_core.kernel.groups import GATE_ROLE
-from firefly_core.kernel.handlers.context import Context, HandlerContext
+from firefly_core.kernel.handlers.context import HandlerContext
 from firefly_core.kernel.handlers.handlers import HandlerTable
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Uid, check_uid
-from firefly_core.wire.protocol import Request
 from firefly_gate.admission import Admission
 from firefly_gate.authentication import Authentication
 from firefly_gate.client import ClientSession
 from firefly_gate.commands import Command
 from firefly_gate.config import GateConfig
-from firefly_gate.connection import LOOKS, Connection
 from firefly_gate.counts import Counts
 from firefly_gate.crowd import Crowd
 from firefly_gate.door import Door, listen_problems
+from firefly_gate.explanation import Explanation
 from firefly_gate.farewells import Farewells
+from firefly_gate.heartbeat import Heartbeat
 from firefly_gate.logins import Logins
 from firefly_gate.node_link import NodeLink
 from firefly_gate.resume import Resumption
 from firefly_gate.session import GateSession
+from firefly_gate.throttle import Throttle
 
 __all__ = ["Gate"]
 
 ENVELOPE = 1024
 """Bytes that a channel's frame holds beside a client's message."""
-TOO_LARGE = "too_large"
-"""What a node's channel says of an answer that no frame can hold: the game's fault, not the client's."""
 DRAIN_LOOK = 0.02
 """Seconds between two looks at who is done."""
 SLICE = 200
 """Clients that are told in one go that the gate closes."""
-SWEEPS = 5
-"""The heartbeat looks at one fifth of the sessions at a time."""
-TOO_FAST = 15.0
-"""Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
 
 
 class Gate(Service):
@@ -68,6 +63,8 @@ class Gate(Service):
         )
         self.stream_limits = StreamLimits(max_queue=config.queue, send_timeout=config.send_timeout)
         self.burst = config.rate.count * 2 if config.rate is not None else float("inf")
+        self.explain = Explanation(kernel, self.counts).explain
+        self.throttle = Throttle(kernel, config.rate, self.counts).slow
         self.doors = [Door(self, listen) for listen in config.listen]
         self.nodes = NodeLink(self)
         self.logins = Logins(self)
@@ -77,7 +74,7 @@ class Gate(Service):
         self._next = 0
         self._farewells = Farewells(kernel)
         self._unflushed: list[GateSession] = []
-        self._heartbeat: gevent.Greenlet[[], None] | None = None
+        self._heartbeat = Heartbeat(self.crowd, config.heartbeat)
         self.closing = False
         """Whether nothing new is taken any more."""
         kernel.mesh.roles.add(GATE_ROLE)
@@ -103,7 +100,7 @@ class Gate(Service):
         for door in self.doors:
             door.open()
             self.kernel.log.info("clients connect at %s", door.url)
-        self._heartbeat = gevent.spawn(self._run_heartbeat)
+        self._heartbeat.start()
 
     def drain(self) -> None:
         """Take nothing new; each client is told, and let go once what he has sent is answered."""
@@ -129,8 +126,7 @@ class Gate(Service):
         self.closing = True
         for door in self.doors:
             door.close()
-        if self._heartbeat is not None:
-            self._heartbeat.kill()
+        self._heartbeat.stop()
         for session in list(self.crowd.sessions.values()):
             session.kick("server_stopping")
         # One turn of the loop: the farewells of sessions that are idle, their `@on_disconnect` included.
@@ -265,24 +261,6 @@ class Gate(Service):
             return peers[0]
         return self.nodes.choose(session, command)
 
-    def explain(self, error: BaseException, request: Request, context: Context | None) -> tuple[str, str]:
-        """Give what the client is told of an error; what only we may know is logged with the trace id."""
-        told = client_error(error)
-        if told is None and isinstance(error, RemoteError) and error.code != TOO_LARGE:
-            told = error.code, error.message
-        if told is None and isinstance(error, NoSuchMethod):
-            # The node has reloaded, and its announcement is on the way.
-            told = "unknown_command", f"there is no command {request.command!r}"
-        if told is None:
-            trace = context.trace if context is not None else self.kernel.new_trace()
-            told = "internal", f"something went wrong here, trace {trace}"
-            log = context.log if context is not None else self.kernel.log
-            log.error("command %r failed, trace=%s", request.command, trace, exc_info=error)
-        elif isinstance(error, CommandTimeout) and context is not None:
-            context.log.warning("command %r was not done in time", request.command)
-        self.counts.errors.add(told[0])
-        return told
-
     def flush_later(self, session: GateSession) -> None:
         """Flush a session once this loop turn's answers are together."""
         if not self._unflushed:
@@ -309,41 +287,6 @@ class Gate(Service):
     def leave(self, session: GateSession, group: str) -> None:
         """End a membership."""
         self.crowd.drop(session, group)
-
-    # ----------------------------------------------------------------------------------------------- bounds
-
-    def throttle(self, session: Connection) -> None:
-        """Read a client slower that has sent more than its rate allows; end one that is far beyond it."""
-        rate = self.config.rate
-        if rate is None:
-            return
-        now = self.kernel.clock.monotonic()
-        earned = (now - session.refilled) * rate.per_second
-        session.allowance = min(self.burst, session.allowance + earned)
-        session.refilled = now
-        if session.allowance >= 0:
-            return
-        self.counts.throttled += 1
-        if -session.allowance > TOO_FAST * rate.per_second:
-            session.say_goodbye("too_fast")
-            return
-        session.throttled = True
-        session.stream.pause_reading()
-        self.kernel.deadlines.arm(-session.allowance / rate.per_second, lambda: self._release(session))
-
-    def _release(self, session: Connection) -> None:
-        session.throttled = False
-        if not session.paused:
-            session.resume()
-
-    def _run_heartbeat(self) -> None:
-        """Ask silent clients for a sign of life, and end those that stay silent."""
-        slot = 0
-        while True:
-            gevent.sleep(self.config.heartbeat / LOOKS / SWEEPS)
-            slot = (slot + 1) % SWEEPS
-            for session in self.crowd.slot(slot, SWEEPS):
-                session.look(busy=session.open > 0 or session.parked is not None)
 
 
 def _gate_number(kernel: Kernel) -> int:
