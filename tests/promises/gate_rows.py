@@ -15,6 +15,9 @@ from tests.promises.running_game import free_ports
 
 __all__ = ["ROWS"]
 
+TOGETHER = 20
+"""Commands of a session on their way at once: of 200 sessions as many as a node takes."""
+
 TOML = """
 [firefly]
 plugins = ["gate", "root", "node", "protocols"]
@@ -228,8 +231,8 @@ def a16_order(count: int) -> Outcome:
             clients = [made.connect(protocol="json", scheme="tcp") for _ in range(sessions)]
             for uid, client in enumerate(clients):
                 client.request("login", uid)
-            for begin in range(1, each + 1, 50):
-                numbers = range(begin, min(begin + 50, each + 1))
+            for begin in range(1, each + 1, TOGETHER):
+                numbers = range(begin, min(begin + TOGETHER, each + 1))
                 pending = [client.ask("numbered", number) for number in numbers for client in clients]
                 results = [one.get(60) for one in pending]
                 inversions += results.count(False)
