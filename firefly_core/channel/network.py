@@ -62,7 +62,7 @@ def bind_socket(host: str, port: int, *, share: bool = False) -> _socket.socket:
 class SocketTransport:
     """A connected TCP socket. Its `recv` and `send` are the socket's own, without a layer between."""
 
-    __slots__ = ("_loop", "_on_readable", "_reader", "_sock", "_writer", "address", "recv", "send")
+    __slots__ = ("_loop", "_paused", "_reader", "_sock", "_writer", "address", "recv", "send")
     polled = True
 
     def __init__(self, sock: _socket.socket, address: str, loop: Any) -> None:
@@ -74,21 +74,24 @@ class SocketTransport:
         self.send: Callable[[Any], int] = sock.send
         self._reader: Any = None
         self._writer: Any = None
-        self._on_readable: tuple[Any, ...] = ()
+        self._paused: tuple[Any, ...] | None = None
+        """What the reader calls when it goes on; kept only while it does not, for most connections never wait."""
 
     def start(self, on_readable: Callable[..., Any], *arguments: Any) -> None:
-        self._on_readable = (on_readable, *arguments)
+        self._paused = None
         if self._reader is None:
             self._reader = self._loop.io(self._sock.fileno(), READ)
         self._reader.start(on_readable, *arguments)
 
     def pause(self) -> None:
-        if self._reader is not None:
+        if self._reader is not None and self._reader.active:
+            self._paused = (self._reader.callback, *self._reader.args)
             self._reader.stop()
 
     def resume(self) -> None:
-        if self._reader is not None:
-            self._reader.start(*self._on_readable)
+        if self._reader is not None and self._paused is not None:
+            paused, self._paused = self._paused, None
+            self._reader.start(*paused)
 
     def wait_writable(self, callback: Callable[[], None]) -> None:
         if self._writer is None:
@@ -112,7 +115,7 @@ class SocketTransport:
             self._reader.stop()
             self._reader.close()
             self._reader = None
-        self._on_readable = ()
+        self._paused = None
         self._sock.close()
 
     def abort(self) -> None:

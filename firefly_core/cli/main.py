@@ -62,7 +62,7 @@ def _of_plugins(ctx: click.Context, *, quiet: bool) -> dict[str, click.Command]:
     from firefly_core.kernel.plugins.plugins import load_plugins
 
     try:
-        plugins = load_plugins(plugin_names(path, os.environ, ctx.params.get("overrides") or ()))
+        plugins = load_plugins(plugin_names(path, os.environ, ctx.params.get("overrides") or ()), offers=())
         offered = {command.name: command for command in plugins.cli_commands() if command.name}
     except ConfigurationError:
         if quiet:

@@ -10,11 +10,13 @@ def hello(ctx, request, name):
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from firefly_core.kernel.hookspecs import hookimpl
-from firefly_core.kernel.service import Service
 from firefly_web.routes import route
-from firefly_web.web import Web
+
+if TYPE_CHECKING:
+    from firefly_core.kernel.service import Service
 
 __all__ = ["FIREFLY_API", "route"]
 
@@ -24,4 +26,6 @@ FIREFLY_API = 1
 @hookimpl
 def firefly_services() -> Iterable[type[Service]]:
     """Offer the service `web`."""
+    from firefly_web.web import Web
+
     return (Web,)

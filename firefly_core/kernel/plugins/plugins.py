@@ -220,7 +220,7 @@ def _load(claim: Claim, problems: list[str]) -> Any:
     return None if faults else plugin
 
 
-def gather(names: Sequence[str]) -> tuple[Plugins, list[str]]:
+def gather(names: Sequence[str], offers: Iterable[Offer] = OFFERS) -> tuple[Plugins, list[str]]:
     """Load what can be loaded of the named plugins; gives them and every problem found, one line each."""
     problems: list[str] = []
     loaded: list[tuple[Claim, Any]] = []
@@ -233,14 +233,17 @@ def gather(names: Sequence[str]) -> tuple[Plugins, list[str]]:
             loaded.append((claim, plugin))
     plugins = Plugins()
     plugins._register(loaded)
-    for offer in OFFERS:
+    for offer in offers:
         plugins._collect(offer, problems)
     return plugins, problems
 
 
-def load_plugins(names: Sequence[str]) -> Plugins:
-    """Load the named plugins, whose hooks are then called in that order; raises ConfigurationError."""
-    plugins, problems = gather(names)
+def load_plugins(names: Sequence[str], offers: Iterable[Offer] = OFFERS) -> Plugins:
+    """Load the named plugins, whose hooks are then called in that order; raises ConfigurationError.
+
+    With no `offers` their services and formats, which take a while to import, are not asked for.
+    """
+    plugins, problems = gather(names, offers)
     if problems:
         raise ConfigurationError(problems)
     return plugins
