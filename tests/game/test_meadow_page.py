@@ -1,4 +1,4 @@
-"""docs/tutorial.md is done as it says, in a copy of the game."""
+"""docs/meadow.md is done as it says, in a copy of the game."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+PAGE = ROOT / "docs" / "meadow.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+\.py)\n")
 KEY = re.compile(r"# firefly\.toml, in \[(\S+)\]\n((\w+) = .*\n)")
 
 
-class Tutorial:
+class Walk:
     """The page's blocks, followed in a house."""
 
     def __init__(self, house: Any) -> None:
         self.house = house
-        self.blocks = BLOCK.findall(TUTORIAL.read_text())
+        self.blocks = BLOCK.findall(PAGE.read_text())
         self.output: dict[str, str] = {}
         """What a program is said to print, by its file."""
         for (_, code), (kind, text) in zip(self.blocks, self.blocks[1:], strict=False):
@@ -64,32 +64,32 @@ class Tutorial:
 
 
 @pytest.fixture
-def tutorial(house: Any) -> Tutorial:
-    made = Tutorial(house)
+def walk(house: Any) -> Walk:
+    made = Walk(house)
     made.follow()
     return made
 
 
-def test_what_the_page_says_is_what_happens(house: Any, tutorial: Tutorial, wait_until: Callable[..., Any]) -> None:
-    checked = tutorial.run("-m", "firefly_core.run", "check")
+def test_what_the_page_says_is_what_happens(house: Any, walk: Walk, wait_until: Callable[..., Any]) -> None:
+    checked = walk.run("-m", "firefly_core.run", "check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "106" in tutorial.run("-m", "firefly_core.run", "commands").stdout
+    assert "106" in walk.run("-m", "firefly_core.run", "commands").stdout
     house.start()
-    assert set(tutorial.output) == {"try_wave.py", "try_ranking.py"}
-    for program, output in tutorial.output.items():
-        ended = tutorial.run(program)
+    assert set(walk.output) == {"try_wave.py", "try_ranking.py"}
+    for program, output in walk.output.items():
+        ended = walk.run(program)
         assert (ended.stdout, ended.stderr) == (output, "")
     with urllib.request.urlopen(f"{house.url}ranking.json") as answer:
         assert json.load(answer) == []
 
 
-def test_the_tests_of_the_page_pass(tutorial: Tutorial) -> None:
-    ended = tutorial.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_wave.py")
+def test_the_tests_of_the_page_pass(walk: Walk) -> None:
+    ended = walk.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_wave.py")
     assert ended.returncode == 0, ended.stdout
     assert "2 passed" in ended.stdout
 
 
 def test_every_file_that_the_page_points_to_exists() -> None:
-    links = re.findall(r"\]\(([^)#]+)", TUTORIAL.read_text())
+    links = re.findall(r"\]\(([^)#]+)", PAGE.read_text())
     assert links
-    assert [link for link in links if not (TUTORIAL.parent / link).exists()] == []
+    assert [link for link in links if not (PAGE.parent / link).exists()] == []
