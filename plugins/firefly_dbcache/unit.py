@@ -52,6 +52,16 @@ class Unit:
         self._seen[place] = row
         self._written[place] = None
 
+    def _as_read(self, model: CachedModel) -> tuple[Place, Row]:
+        """Give place and row of an object that was read; raises Conflict when it is known to have moved."""
+        table = self._table(type(model))
+        row = table.row(model)
+        place = (table, row[0])
+        base = self._bases.setdefault(place, row[VERSION])
+        if base != row[VERSION]:
+            raise Conflict(f"{table.name} {row[0]!r} was read at version {row[VERSION]}, this unit found {base}")
+        return place, row
+
     # ------------------------------------------------------------------------------------------------- for handlers
 
     def get(self, model: type[M], key: Any) -> M:
@@ -75,12 +85,7 @@ class Unit:
 
     def save(self, model: M) -> M:
         """Write a row that was read, in this unit or before it; raises Conflict when it is known to have moved."""
-        table = self._table(type(model))
-        row = table.row(model)
-        place = (table, row[0])
-        base = self._bases.setdefault(place, row[VERSION])
-        if base != row[VERSION]:
-            raise Conflict(f"{table.name} {row[0]!r} was read at version {row[VERSION]}, this unit found {base}")
+        place, row = self._as_read(model)
         self._write(place, row)
         return model
 
@@ -111,14 +116,9 @@ class Unit:
 
     def delete(self, model: CachedModel) -> None:
         """Remove a row that was read; raises NotFound, and Conflict when it is known to have moved."""
-        table = self._table(type(model))
-        row = table.row(model)
-        place = (table, row[0])
-        base = self._bases.setdefault(place, row[VERSION])
-        if base != row[VERSION]:
-            raise Conflict(f"{table.name} {row[0]!r} was read at version {row[VERSION]}, this unit found {base}")
+        place, row = self._as_read(model)
         if self._seen.get(place, row) is None:
-            raise NotFound(f"{table.name} {row[0]!r}")
+            raise NotFound(f"{place[0].name} {row[0]!r}")
         self._write(place, None)
 
     # ---------------------------------------------------------------------------------------------------- the end

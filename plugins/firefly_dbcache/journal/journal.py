@@ -23,9 +23,10 @@ from pathlib import Path
 import attrs
 
 from firefly_core.errors import Overloaded
-from firefly_dbcache.journal.checkpoint import DRAFT, Checkpoint, Part
+from firefly_dbcache.journal.checkpoint import Checkpoint, Part
 from firefly_dbcache.journal.disk import Disk
 from firefly_dbcache.journal.folder import Folder
+from firefly_dbcache.journal.leftovers import Leftovers
 from firefly_dbcache.journal.record import encode
 from firefly_dbcache.journal.replay import Replay
 from firefly_dbcache.journal.segment import Shapes, encode_header, path_of
@@ -95,25 +96,9 @@ class Journal:
         """Go on behind what was replayed: torn tails are cut, void segments removed, a new segment begun."""
         self.last, self.flushed = replay.last, replay.cursor
         self._number = replay.numbers
-        for path in replay.void:
-            self._disk.remove(path)
-        torn = {found.path: found.offset for found in replay.torn}
-        for segment in replay.segments:
-            offset = torn.get(segment.path)
-            if segment.flaw is not None or replay.last <= replay.cursor:
-                self._keep(segment.path, offset or 0, segment.size)
-                self._disk.remove(segment.path)
-                continue
-            size = segment.size
-            if offset is not None:
-                self._keep(segment.path, offset, segment.size)
-                self._cut(segment.path, offset)
-                size = offset
-            self._parts.append(Part(segment.path, self._last_of(replay, segment.number), size))
+        self._parts.extend(Leftovers(replay, self.folder.path, self._disk).settle())
         self.bytes = sum(part.size for part in self._parts)
         self._trim()
-        for draft in self.folder.path.glob(f"*{DRAFT}"):
-            self._disk.remove(draft)
         self._disk.sync_folder(self.folder.path)
         self.state = State.OPEN
         try:
@@ -121,27 +106,6 @@ class Journal:
             self._disk.reserve(self.folder.slack, self._limits.slack)
         except OSError as error:
             self._failed(error)
-
-    @staticmethod
-    def _last_of(replay: Replay, number: int) -> int:
-        """Give the last sequence that a replayed segment can hold: the one before the next segment's first."""
-        later = [segment.first for segment in replay.segments if segment.number > number and segment.flaw is None]
-        return later[0] - 1 if later else replay.last
-
-    def _keep(self, path: Path, offset: int, size: int) -> None:
-        """Set the bytes of a torn tail aside, as evidence; the newest only."""
-        if offset < size:
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                file.seek(offset)
-                (self.folder.path / "torn").write_bytes(file.read(16 * 1024 * 1024))
-
-    def _cut(self, path: Path, offset: int) -> None:
-        descriptor = self._disk.open(path)
-        try:
-            self._disk.truncate(descriptor, offset)
-            self._disk.sync([descriptor])
-        finally:
-            self._disk.close(descriptor)
 
     # -------------------------------------------------------------------------------------------------- appending
 

@@ -8,43 +8,24 @@ from __future__ import annotations
 
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from firefly_core.channel.clock import Clock, SystemClock
 from firefly_core.errors import StorageUnavailable
 from firefly_dbcache.cache import Cache
-from firefly_dbcache.caches.second_level import SecondLevel, Shard
+from firefly_dbcache.caches.second_level import Shard
 from firefly_dbcache.config import DbCacheConfig
-from firefly_dbcache.connect import connect, open_caches
-from firefly_dbcache.database.ledger import Ledger
-from firefly_dbcache.database.schema import Schema
-from firefly_dbcache.database.storage import Storage
-from firefly_dbcache.database.worker import Worker
+from firefly_dbcache.connect import open_caches
 from firefly_dbcache.journal.disk import Disk
-from firefly_dbcache.journal.folder import Folder
-from firefly_dbcache.journal.group_sync import GroupSync
-from firefly_dbcache.journal.journal import Journal, Limits
-from firefly_dbcache.owner.automatic_keys import AutomaticKeys
-from firefly_dbcache.owner.dead_letters import DeadLetters
-from firefly_dbcache.owner.flusher import Flusher
-from firefly_dbcache.owner.graveyard import Graveyard
-from firefly_dbcache.owner.key_lists import KeyLists
-from firefly_dbcache.owner.memory import Memory
-from firefly_dbcache.owner.reader import Reader
+from firefly_dbcache.owner.assembly import Assembly
 from firefly_dbcache.owner.startup import Startup
-from firefly_dbcache.owner.unique import Unique
-from firefly_dbcache.owner.upkeep import Upkeep
-from firefly_dbcache.owner.writer import Writer
-from firefly_dbcache.rows.overlay import Change, Overlay, Place
+from firefly_dbcache.rows.overlay import Change
 from firefly_dbcache.rows.table import Table
 
 __all__ = ["Owner"]
 
 JUMP = 2**26
 """Versions left out at a start, so that one which an unclean stop lost is never given to another state of its row."""
-VALUE_LIMIT = 1_000_000
 
 
 def nowhere(point: str) -> None:
@@ -56,7 +37,7 @@ def fresh_generation() -> str:
     return secrets.token_hex(6)
 
 
-class Owner:
+class Owner(Assembly):
     """The engine. `start`, then use it from any greenlet, then `stop`; it cannot be started twice.
 
     `config.journal` must be set. `fatal` is called once when it cannot go on (another owner took over, a bug): it
@@ -76,111 +57,23 @@ class Owner:
         fatal: Callable[[BaseException], None] | None = None,
         log: logging.Logger | None = None,
     ) -> None:
-        assert config.journal is not None
-        self.config = config
-        self.tables = {table.name: table for table in tables}
-        self.clock = clock if clock is not None else SystemClock()
-        self.log = log if log is not None else logging.getLogger("firefly.db-cache")
         self.fatal: BaseException | None = None
         self.recovered = 0
         """Records that the last start read from the journal."""
         self.recovery_time = 0.0
         self.torn = 0
         self._fatal = fatal
-        self._at = at
-        self._numbers = {table: number for number, table in enumerate(tables)}
-        self._disk = disk if disk is not None else Disk()
         self._caches = caches
         self._running = False
-        self._build(list(tables), config.journal)
-
-    # ------------------------------------------------------------------------------------------------- putting together
-
-    def _build(self, tables: list[Table], path: Path) -> None:
-        config, clock = self.config, self.clock
-        self.folder = Folder(path, self._disk)
-        self.database = connect(config)
-        self.ledger = Ledger(self.database, "", f"{socket.gethostname()}:{path}")
-        self.storage = Storage(self.database, tables, self.ledger, self._at)
-        self.schema = Schema(self.database, tables)
-        self.memory = Memory(tables, config.memory)
-        self.keys = AutomaticKeys(self.memory)
-        self.overlay = Overlay(clock.monotonic)
-        self.lists = KeyLists(config.list_keys, config.max_list)
-        self.second = SecondLevel([], VALUE_LIMIT)
-        self.reader = Reader(self.memory, self.overlay, self.second, self.storage, self.lists)
-        self._worker = Worker()
-        limits = Limits(config.segment, config.journal_cap, config.slack)
-        shapes = [(table.name, list(table.names)) for table in tables]
-        self.journal = Journal(self.folder, limits, shapes, self._disk, clock.time, self._at, self.log)
-        self.sync = GroupSync(self.journal, self._disk, self._worker, config.sync_interval, self.log)
-        self.letters = DeadLetters(self.folder.dead, self._disk, config.dead_letters, self.log)
-        self.graveyard = Graveyard(
-            self.letters,
-            self.overlay,
-            self.memory,
-            self.lists,
-            self.storage,
-            self.folder.dead,
-            self.tables,
-            lambda: self.journal.last + 1,
-            self.log,
-        )
-        self.flusher = self._make_flusher()
-        self.unique = Unique(self.lists, self.overlay, self.reader.keys, self._wait_flushed)
-        self.writer = self._make_writer()
-        self.upkeep = self._make_upkeep()
-
-    def _make_flusher(self) -> Flusher:
-        return Flusher(
-            self.overlay,
-            self.storage,
-            self.letters,
-            self._worker,
-            interval=self.config.flush_interval,
-            batch=self.config.flush_batch,
+        super().__init__(
+            config,
+            tables,
+            clock if clock is not None else SystemClock(),
+            disk if disk is not None else Disk(),
+            log if log is not None else logging.getLogger("firefly.db-cache"),
+            at=at,
             flushed=self._flushed,
             fatal=self._give_up,
-            monotonic=self.clock.monotonic,
-            time=self.clock.time,
-            at=self._at,
-            log=self.log,
-        )
-
-    def _make_writer(self) -> Writer:
-        return Writer(
-            self.reader,
-            self.memory,
-            self.overlay,
-            self.journal,
-            self.sync,
-            self.storage,
-            self.second,
-            self.unique,
-            numbers=self._numbers,
-            max_row=self.config.max_row,
-            at=self._at,
-            time=self.clock.time,
-        )
-
-    def _make_upkeep(self) -> Upkeep:
-        return Upkeep(
-            self.journal,
-            self.overlay,
-            self.writer,
-            self.ledger,
-            self.graveyard,
-            self._disk,
-            self._worker,
-            numbers=self._numbers,
-            segment=self.config.segment,
-            max_age=self.config.max_age,
-            tombstone_age=self.config.tombstone_age,
-            monotonic=self.clock.monotonic,
-            time=self.clock.time,
-            fatal=self._give_up,
-            at=self._at,
-            log=self.log,
         )
 
     # ------------------------------------------------------------------------------------------------------- the life
@@ -295,6 +188,3 @@ class Owner:
         if self.writer.undecided:
             lowest = min(lowest, self.writer.undecided[0].sequence)
         return lowest - 1
-
-    def _wait_flushed(self, place: Place) -> bool:
-        return self.flusher.wait_flushed(place, 5.0)
