@@ -16,6 +16,7 @@ from firefly_core.kernel.session import Session, SessionData, SessionTimers, Uid
 from firefly_gate.connection import Connection
 
 if TYPE_CHECKING:
+    from firefly_core.wire.codec import Codec
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
     from firefly_gate.kept import Kept
@@ -47,7 +48,6 @@ class GateSession(Session, Connection):
         "barrier",
         "buckets",
         "closed",
-        "codec",
         "data_from",
         "generation",
         "groups",
@@ -66,7 +66,6 @@ class GateSession(Session, Connection):
         super().__init__(gate, door, transport)
         self.id = sid
         self.uid: Uid | None = None
-        self.codec = door.codec
         self.closed = False
         self.buckets: dict[int, float] | None = None
         self.open = 0
@@ -134,6 +133,10 @@ class GateSession(Session, Connection):
     @property
     def protocol(self) -> str:
         return self.wire.name
+
+    @property
+    def codec(self) -> Codec:  # type: ignore[override]  # the door's, also when another one carries it on
+        return self.door.codec
 
     @property
     def data(self) -> SessionData:

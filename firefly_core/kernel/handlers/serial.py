@@ -6,7 +6,6 @@ The context of the running command is its token: a deadline throws only into a r
 from __future__ import annotations
 
 import logging
-import math
 
 from greenlet import greenlet
 
@@ -17,7 +16,6 @@ from firefly_core.kernel.handlers.context import Context
 __all__ = ["Serial"]
 
 log = logging.getLogger("firefly.serial")
-NEVER = math.inf
 
 
 class Serial:
@@ -30,7 +28,7 @@ class Serial:
     at the one that runs then. One a handler would wait in the timer wheel for all of its seconds, though cancelled.
     """
 
-    __slots__ = ("_deadline", "_looks_at", "parked", "running")
+    __slots__ = ("_alarm", "parked", "running")
 
     deadlines: Deadlines
     """The kernel's deadlines; the subclass gives it."""
@@ -40,8 +38,8 @@ class Serial:
         """The command that runs now."""
         self.parked: greenlet | None = None
         """The runner that stays with this session, because a handler parked on it; None while none has."""
-        self._deadline: Deadline | None = None
-        self._looks_at = NEVER
+        self._alarm: tuple[float, Deadline] | None = None
+        """When it looks whether the running command is over its time, and the deadline that wakes it then."""
 
     def on_blocked(self, runner: greenlet) -> None:
         """Note that the running command parked, and arm its deadline."""
@@ -52,23 +50,22 @@ class Serial:
     def arm(self, context: Context) -> None:
         """See to it that the command of `context` is cut at its deadline."""
         due = context.deadline
-        if due is None or due >= self._looks_at:
+        if due is None:
             return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._looks_at = due
-        self._deadline = self.deadlines.arm(due - self.deadlines.now(), self._look)
+        if self._alarm is not None:
+            if self._alarm[0] <= due:
+                return
+            self._alarm[1].cancel()
+        self._alarm = due, self.deadlines.arm(due - self.deadlines.now(), self._look)
 
     def disarm(self) -> None:
         """Cut nothing any more, unless a command still runs."""
-        if self._deadline is not None and self.running is None:
-            self._deadline.cancel()
-            self._deadline = None
-            self._looks_at = NEVER
+        if self._alarm is not None and self.running is None:
+            self._alarm[1].cancel()
+            self._alarm = None
 
     def _look(self) -> None:
-        self._deadline = None
-        self._looks_at = NEVER
+        self._alarm = None
         context, parked = self.running, self.parked
         if context is None or parked is None or parked.dead or context.deadline is None:
             return
