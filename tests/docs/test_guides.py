@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+\.(?:py|toml))\n")
-GAMES = [page for page in [*GUIDES, ROOT / "docs" / "migration.md"] if "# firefly.toml" in page.read_text()]
+OTHERS = [ROOT / "docs" / "migration.md", ROOT / "docs" / "db-cache.md"]
+GAMES = [page for page in [*GUIDES, *OTHERS] if "# firefly.toml" in page.read_text()]
 PACKAGE = ROOT / "tests" / "assets" / "thirdparty_plugin"
 """What the guide to plugins quotes; `tests/test_thirdparty_plugin.py` builds, installs and plays it."""
 
@@ -32,6 +33,8 @@ class Guide:
         for kind, text in BLOCK.findall(page.read_text()):
             if kind == "console":
                 self.sessions.append(text)
+                continue
+            if kind == "sh":  # `test_pages.py` knows who runs those
                 continue
             named = FILE.match(text)
             assert named, f"{page.name}: a block without its file's name: {text[:60]!r}"

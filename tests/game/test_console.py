@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_a_player_is_found_and_kicked_and_told_why(operator, browser) -> None:
     assert browser.problems() == []
 
 
-def test_the_kill_switch_refuses_a_command_everywhere_and_lets_it_go_on(operator, browser) -> None:
+def test_the_kill_switch_refuses_a_command_everywhere_and_lets_it_go_on(operator, browser, house) -> None:
     player, console = operator("player"), operator("console")
     player.enter("playground")
     player.play("Ann")
@@ -150,6 +151,10 @@ def test_the_kill_switch_refuses_a_command_everywhere_and_lets_it_go_on(operator
     before = player.do("evaluate", answers)
     player.say("say", {"text": "hello again"})
     player.see(f"{answers} > {before}")
+    [curl] = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE | re.DOTALL)
+    curl = curl.replace(":9998", f":{house.admin}")
+    subprocess.run(curl, shell=True, check=True, cwd=house.folder, stdout=subprocess.DEVNULL, timeout=20)
+    console.see("document.querySelector('[data-switch=catch]').getAttribute('aria-checked') === 'false'")
     assert browser.problems() == []
 
 
