@@ -43,6 +43,15 @@ def program(name: str, package: str, *folders: str) -> str:
     return found
 
 
+def _states(pid: int) -> list[str]:
+    """Give the state of each thread of a process; none when it has gone."""
+    states = []
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(path.read_text().rpartition(")")[2].split()[0])
+    return states
+
+
 class RealServer:
     """One server process, on one port for all its lives."""
 
@@ -115,6 +124,18 @@ class RealServer:
     def freeze(self) -> None:
         """Stop it as it is: its sockets stay open and nobody answers."""
         self.signal(signal.SIGSTOP)
+        self.wait_stopped()
+
+    def pids(self) -> list[int]:
+        """Give the processes that it is made of."""
+        return [] if self.process is None else [self.process.pid]
+
+    def wait_stopped(self) -> None:
+        """Wait until no thread runs any more: a signal takes its time to reach them all."""
+        end = time.monotonic() + START_TIMEOUT
+        while any(state not in "TtZX" for pid in self.pids() for state in _states(pid)):
+            assert time.monotonic() < end
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""

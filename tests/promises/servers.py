@@ -151,8 +151,12 @@ class Postgres(RealServer):
 
     def freeze(self) -> None:
         """Stop its children too: each connection is a process."""
-        super().freeze()
+        self.signal(signal.SIGSTOP)  # first, so that no more children come
         self._signal_children(signal.SIGSTOP)
+        self.wait_stopped()
+
+    def pids(self) -> list[int]:
+        return [*super().pids(), *self._children()]
 
     def thaw(self) -> None:
         self._signal_children(signal.SIGCONT)
