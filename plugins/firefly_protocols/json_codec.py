@@ -15,6 +15,8 @@ __all__ = ["JsonCodec"]
 
 NULL = b"null"
 SHOWN = 300
+SAFE = 2 * CLIENT.depth
+"""Bytes that are too few to be nested too deep, or to have too many members: each bracket needs its other half."""
 BYTES = (bytes, bytearray, memoryview)
 plain = msgspec.json.Decoder().decode
 well_formed = msgspec.json.Decoder(msgspec.Raw).decode
@@ -26,7 +28,7 @@ def _same(body: bytes) -> bytes:
 
 
 def _may_be_over(body: bytes) -> bool:
-    """Whether `body` has brackets enough to be too deep, or commas enough to be too long: 0.1 us for most bodies."""
+    """Whether a body over `SAFE` bytes has brackets enough to be too deep, or commas enough to be too long."""
     return body.count(b"[") + body.count(b"{") > CLIENT.depth or body.count(b",") >= CLIENT.map
 
 
@@ -42,7 +44,7 @@ class JsonCodec(Codec):
 
         def decode(body: bytes) -> Any:
             try:
-                if _may_be_over(body):
+                if len(body) > SAFE and _may_be_over(body):
                     CLIENT.check(plain(body))
                 return typed(body or NULL)
             except (ValueError, RecursionError, OverflowError) as error:

@@ -115,7 +115,8 @@ class JsonText(Protocol):
             raise ProtocolError("too_long", f"a message over {self.limits.max_frame} bytes")
 
     def _read(self, line: bytes) -> Message:
-        self._check_length(line)
+        if len(line) > self.limits.max_frame:
+            self._check_length(line)
         try:
             if not line.isascii():
                 # The decoder looks at what it needs only, and the body's bytes may go on to other clients as text.
