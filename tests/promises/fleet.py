@@ -50,15 +50,17 @@ class Fleet:
         self.file.write_text(FILE.format(port=free_port()))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    def job(self, name: str, job: str, **arguments: Any) -> str:
+        """Give what tells a process which job is its own."""
+        return json.dumps({"job": job, "name": name, "folder": str(self.folder), **arguments})
+
     def start(self, name: str, job: str, **arguments: Any) -> None:
         """Start a process (`db-1`, `world-3`) with a function of tests/promises/jobs.py to run."""
         path = os.pathsep.join(part for part in sys.path if part)
-        job_text = json.dumps({"job": job, "name": name, "folder": str(self.folder), **arguments})
         program = [sys.executable, "-m", "firefly_core.run", "-c", str(self.file), "--only", name]
+        environ = {**os.environ, "PYTHONPATH": path, "JOB": self.job(name, job, **arguments)}
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                program, env={**os.environ, "PYTHONPATH": path, "JOB": job_text}, stdout=log, stderr=log
-            )
+            self._processes[name] = subprocess.Popen(program, env=environ, stdout=log, stderr=log)
 
     def result(self, name: str, timeout: float = 60.0) -> Any:
         """Wait for a job's result; raises AssertionError with the log when the process ends before."""

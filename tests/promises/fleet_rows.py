@@ -13,6 +13,7 @@ import gevent
 
 from tests.promises import lab
 from tests.promises.fleet import Fleet
+from tests.promises.hatchery import Hatchery
 from tests.promises.ledger import Outcome, Row
 from tests.promises.models import Hero
 
@@ -70,21 +71,32 @@ def a38_herd(count: int) -> Outcome:
     return Outcome(count, figure, right and reads == 1)
 
 
+def _kill_a_saver(fleet: Fleet, hatchery: Hatchery, number: int, patience: float) -> None:
+    """Let a server save a row of its own again and again, and kill it right after one was acknowledged."""
+    notes = fleet.folder / f"notes-{number}"
+    pid = hatchery.hatch("world-1", JOB=fleet.job("world-1", "save", key=number))
+    try:
+        lab.wait_until(lambda: notes.exists() and notes.stat().st_size, 30)
+        gevent.sleep(patience)
+    finally:
+        hatchery.kill(pid)
+
+
 def c11_nodes(count: int) -> Outcome:
     """Kill servers that use another's db-cache right after a save was acknowledged; the owner has it."""
     generator = random.Random(count)
     with running_fleet(count) as fleet:
-        for number in range(1, count + 1):
-            notes = fleet.folder / f"notes-{number}"
-            fleet.start("world-1", "save", key=number)
-            lab.wait_until(lambda notes=notes: notes.exists() and notes.stat().st_size, 30)  # type: ignore[misc]
-            gevent.sleep(generator.uniform(0, 0.1))
-            fleet.kill("world-1")
+        hatchery = Hatchery(fleet.file)
+        try:
+            for number in range(1, count + 1):
+                _kill_a_saver(fleet, hatchery, number, generator.uniform(0, 0.1))
+        finally:
+            hatchery.close()
         fleet.start("world-2", "look", rows=count)
         found = fleet.result("world-2")["gold"]
         noted = [int((fleet.folder / f"notes-{n}").read_text().split()[-1]) for n in range(1, count + 1)]
     lost = sum(gold not in (note, note + 1) for gold, note in zip(found, noted, strict=True))
-    return Outcome(count, f"{lost} lost of {count} kills, {sum(noted):,} saves", lost == 0)
+    return Outcome(count, f"{lost} lost of {count:,} kills, {sum(noted):,} saves", lost == 0)
 
 
 ROWS = [
