@@ -1,4 +1,5 @@
-// A client for games on Firefly, for browsers and node: it reconnects, resumes its session, and is this one file.
+// A client for games on Firefly, for browsers and node: it reconnects, resumes its session, and is this one file. It stays one
+// file, however long: a page or a program takes it as it is, without a build.
 //
 //   import { Client } from "./firefly-client.js";
 //
@@ -336,7 +337,7 @@ export class Client {
       return;
     }
     this.#token = body?.token ?? null;
-    this.#nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    this.#nonce = randomText();
     if (this.#phase === "token") {
       this.#goOn();
     } else if (this.#token === null) {
@@ -524,6 +525,12 @@ function tell(handlers, ...values) {
       console.error("a handler has failed", error);
     }
   }
+}
+
+/** Give 32 letters that nobody can guess. */
+function randomText() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function withResolvers() {
