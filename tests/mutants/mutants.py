@@ -202,6 +202,22 @@ MUTANTS = [
         ("tests/plugins/firefly_gate/test_forward.py",),
     ),
     Mutant(
+        "token-for-ever",
+        "a used token opens its session although the client has shown that it has the next one",
+        f"{GATE}/client.py",
+        "if data and self.kept is not None and self.kept.unproven:",
+        "if data and self.kept is not None and self.kept.unproven and self.kept.adopted:",
+        ("tests/plugins/firefly_gate/test_lost_answer.py",),
+    ),
+    Mutant(
+        "takeover-untold",
+        "a client whose answer was lost is not told that another gate took its session over, and sends again",
+        f"{GATE}/resume.py",
+        '"repeats": not kept.adopted}',
+        '"repeats": True}',
+        ("tests/plugins/firefly_gate/test_lost_answer.py",),
+    ),
+    Mutant(
         "again-on-resume",
         "a request that is still being executed is executed again after a resume",
         f"{GATE}/kept.py",
