@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from typing import Self
 
 __all__ = [
     "CallError",
@@ -91,6 +92,14 @@ class ProtocolError(FireflyError):
     def __init__(self, reason: str, message: str = "") -> None:
         super().__init__(message or reason.replace("_", " "))
         self.reason = reason
+
+    def forget(self) -> Self:
+        """Let go the frames that it passed through, which hold what had arrived; gives itself.
+
+        Whoever keeps such an error must: else they are a circle that waits for the garbage collector.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 class PayloadError(FireflyError):

@@ -130,7 +130,7 @@ class Protocol(abc.ABC):
 
     def _fail(self, requests: list[Request], error: ProtocolError) -> list[Request]:
         """Remember `error`; give the requests that came before it, or raise it at once when there are none."""
-        self.failure = error
+        self.failure = error.forget()
         if requests:
             return requests
         raise error

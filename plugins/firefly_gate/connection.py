@@ -97,7 +97,7 @@ class Connection(Serial):
         try:
             requests = wire.receive(data) if layer is None else layer.carry(wire, data)
         except ProtocolError as error:
-            self.break_off(error)
+            self.break_off(error.forget())
             return []
         if layer is not None and layer.output is not None:
             self.stream.write(b"".join(layer.take_output()))

@@ -7,6 +7,7 @@ many is compressed once for all of them, and a message is inflated up to the lim
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from firefly_gate.frames import BINARY, DEFLATED, FAULT, TEXT, TOO_BIG, Fault, frame
@@ -20,6 +21,8 @@ SHORTEST = 96
 """Bytes of the shortest message that is compressed: without those before it a shorter one hardly shrinks."""
 FLUSHED = b"\x00\x00\xff\xff"
 """What a sender leaves out at the end of each message."""
+PIECE = 65_536
+"""Bytes inflated at once: larger blocks, once freed, leave the heap larger by twice their size."""
 ENDS = (b"", FLUSHED, b"\x00" + FLUSHED)
 """What may stand behind a last block: an empty one, which lets the message end on a whole byte."""
 
@@ -85,13 +88,25 @@ class DeflateLayer(WebSocketLayer):
         inflater = self._inflater or zlib.decompressobj(-self._window)
         room = self.limits.max_frame - len(self._fragments or b"")
         try:
-            inflated = bytes(inflater.decompress(payload + FLUSHED if final else payload, room + 1))
+            pieces = list(_pieces(inflater, payload, room))
+            if final:
+                pieces += _pieces(inflater, FLUSHED, room - sum(map(len, pieces)))
         except zlib.error as error:
             raise Fault(FAULT, "bad_deflate", str(error)) from error
-        if len(inflated) > room:
-            raise Fault(TOO_BIG, "too_long")
         behind = inflater.unused_data
         if behind not in ENDS if final else len(behind) > 1:
             raise Fault(FAULT, "bad_deflate", "bytes behind the last block")
         self._inflater = None if final else inflater
-        return inflated
+        return b"".join(pieces)
+
+
+def _pieces(inflater: Any, data: bytes, room: int) -> Iterator[bytes]:
+    """Inflate `data` piece by piece; raises Fault as soon as there is no room for one."""
+    piece = b""
+    while data or len(piece) == PIECE:
+        piece = inflater.decompress(data, min(PIECE, room + 1))
+        data = inflater.unconsumed_tail
+        room -= len(piece)
+        if room < 0:
+            raise Fault(TOO_BIG, "too_long")
+        yield piece

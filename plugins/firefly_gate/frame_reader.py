@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameReader"]
 
+LARGE = 8192
+"""Bytes from which on a payload is not copied before its mask is taken off."""
 PONGS = 16
 """Frames that may wait in `output` when a further ping is answered instead of the one before it."""
 
@@ -108,7 +110,8 @@ class FrameReader:
         if len(data) < end:
             self._need = end - start
             return 0
-        payload = apply_mask(data[begin:end], data[mask:begin])
+        part = data[begin:end] if length < LARGE else memoryview(data)[begin:end]
+        payload = apply_mask(part, data[mask:begin])
         if opcode >= CONTROL:
             self._take_control(opcode, payload)
         else:

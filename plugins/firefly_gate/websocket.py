@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from http import HTTPStatus
+from typing import cast
 
 from firefly_core.errors import ProtocolError
 from firefly_core.wire.protocol import Limits, Protocol, Request
@@ -72,17 +73,17 @@ class WebSocketLayer(FrameReader):
             self._tail += data
             if len(self._tail) < self._need:
                 return []
-            data = bytes(self._tail)
-            self._tail = None
+            # Not copied: of a large frame there is one piece less in memory.
+            data, self._tail = cast(bytes, self._tail), None
         messages: list[bytes] = []
         try:
             if not self.open and not self.closing:
-                data = self._shake_hands(data)
+                data = self._shake_hands(bytes(data))
             rest = self._cut(data, messages)
             if rest < len(data):
                 self._tail = bytearray(data[rest:])
         except Refused as refusal:
-            self.failure = refusal
+            self.failure = refusal.forget()
             self._emit(refusal.response)
         except Fault as fault:
             self._end(fault.error, fault.answer)
@@ -107,7 +108,7 @@ class WebSocketLayer(FrameReader):
         except ProtocolError as error:
             if not requests:
                 raise
-            protocol.failure = error
+            protocol.failure = error.forget()
             return requests
         if self.failure is not None and protocol.failure is None:
             protocol.failure = self.failure

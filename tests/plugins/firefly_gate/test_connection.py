@@ -102,3 +102,19 @@ def test_a_client_whose_answer_takes_ten_seconds_is_not_gone(connect, scheme):
     client.network.set_conditions("player", "gate-1", Conditions(delay=5.0))
     gevent.sleep(300)
     assert client.closed is None
+
+
+@pytest.mark.parametrize(("protocol", "scheme"), [("json", "tcp"), ("json", "ws"), ("datapack", "tcp")])
+@pytest.mark.parametrize("behind", [False, True], ids=["alone", "behind a command"])
+def test_a_broken_connection_is_no_circle_that_keeps_what_had_arrived(connect, protocol, scheme, behind):
+    """An error's frames hold those bytes; kept with it, they would wait for the garbage collector."""
+    client = connect(protocol, scheme=scheme)
+    [session] = client.gate.crowd.sessions.values()
+    if behind:
+        client.ask(2, 0.1)
+    client.write(b"\xff" * 100)
+    gevent.sleep(1)
+    assert session.closed
+    failure = session.wire.failure or session.layer.failure
+    assert failure is not None
+    assert (failure.__traceback__, failure.__context__, failure.__cause__) == (None, None, None)
