@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import CallError, Refuse
-from firefly_core.kernel.mesh.mesh import NODE_ROLE, rendezvous
+from firefly_core.kernel.mesh.mesh import NODE_ROLE
 from firefly_core.kernel.mesh.peer import Peer
+from firefly_core.kernel.mesh.providers import rendezvous
 from firefly_core.kernel.parcel import Parcel
 from firefly_core.kernel.session import Uid
 from firefly_gate.session import GateSession

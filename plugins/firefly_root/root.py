@@ -10,7 +10,7 @@ from firefly_core.channel.transport import Listener, Transport
 from firefly_core.kernel.config.cluster import Cluster
 from firefly_core.kernel.kernel import Kernel
 from firefly_core.kernel.mesh.directory import Directory, directory_process
-from firefly_core.kernel.mesh.mesh import ROOT_ROLE
+from firefly_core.kernel.mesh.providers import ROOT_ROLE
 from firefly_core.kernel.service import Phase, Service
 from firefly_root.config import RootConfig
 

@@ -2,46 +2,37 @@
 
 1. A root accepts channels, a node dials them; after the hello both hand the channel to `Mesh.connected`.
 2. Each side announces its commands and remotes, once its own `@on_start` handlers are done and again after a reload.
-3. `call` picks a provider: the own server, then a connected peer, then one relay through a peer with the role `root`.
+3. `call` picks a provider (`Outgoing`): the own server, a connected peer, or one relay through a root.
 4. What arrives on a channel comes to `dispatch`: a method of a service (`firefly.*`), a remote, or a relay.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from firefly_core.channel.later import Later
-from firefly_core.errors import (
-    CallError,
-    DeadlineExceeded,
-    Disconnected,
-    NoSuchMethod,
-    NotAuthorized,
-)
+from firefly_core.errors import CallError, Disconnected, NoSuchMethod, NotAuthorized
 from firefly_core.kernel.handlers.handlers import Handler
-from firefly_core.kernel.mesh.peer import Peer, RemoteOffer
-from firefly_core.kernel.mesh.relay import HOP, Relay
-from firefly_core.kernel.mesh.remotes import plain, run_remote
+from firefly_core.kernel.mesh.outgoing import Outgoing
+from firefly_core.kernel.mesh.peer import Peer
+from firefly_core.kernel.mesh.providers import Providers, choose
+from firefly_core.kernel.mesh.relay import Relay
+from firefly_core.kernel.mesh.remotes import run_remote
 from firefly_core.wire.hello import PeerIdentity
 
 if TYPE_CHECKING:
     from firefly_core.channel.rpc import RpcChannel
-    from firefly_core.kernel.handlers.context import Context
     from firefly_core.kernel.kernel import Kernel
 
-__all__ = ["NODE_ROLE", "ROOT_ROLE", "Deferred", "Mesh", "Method", "rendezvous"]
+__all__ = ["NODE_ROLE", "Deferred", "Mesh", "Method"]
 
-ROOT_ROLE = "root"
 NODE_ROLE = "node"
 HEARD = 1.0
 """Seconds that a peer is given to answer that it has heard of a drain."""
-ATTEMPTS = 3
 
 Method = Callable[..., Any]
 """A service's method: `(peer, *params)`; it runs on a runner and may block."""
@@ -67,6 +58,12 @@ class Mesh:
         """What `firefly.session` can say: gates and nodes add the verbs that they understand."""
         self.listeners: list[Callable[[Peer, bool], None]] = []
         """Called as `(peer, connected)` after a channel was made or lost, and after an announcement."""
+        self.providers = Providers(self.peers)
+        outgoing = Outgoing(kernel, self)
+        self.call = outgoing.call
+        """Call a remote wherever it is; see `Outgoing.call`."""
+        self.notify = outgoing.notify
+        """Call a remote without waiting for its end; see `Outgoing.notify`."""
         self.roles: set[str] = set()
         """What this server is to others; services add theirs before the mesh starts."""
         self.relay = Relay()
@@ -234,170 +231,16 @@ class Mesh:
         if meta.get("relayed"):
             raise NoSuchMethod(method)
         to = meta.get("to")
-        known = self._known(method, to)
+        known = self.providers.known(method, to)
         if channel.peer is None and not all(peer.remotes[method].open for peer in known):
             raise NotAuthorized(f"{method} is not open to clients")
-        if providers := self._providers(method, to):
-            return _choose(method, providers, meta.get("key"))
+        if providers := self.providers.connected(method, to):
+            return choose(method, providers, meta.get("key"))
         if known or self.expected:
             raise Disconnected(f"nobody who provides {method} is connected", sent=False)
         raise NoSuchMethod(method)
-
-    # ----------------------------------------------------------------------------------------------- calling
-
-    def call(
-        self,
-        name: str,
-        arguments: Sequence[Any],
-        *,
-        timeout: float | None = None,
-        to: str | None = None,
-        key: object = None,
-        context: Context | None = None,
-    ) -> Any:
-        """Call a remote wherever it is, and give its result; see `Context.call`."""
-        own = self._kernel.handlers.remotes.get(name)
-        if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
-            return self._call_here(own, arguments, self._timeout(timeout, own.timeout, context), context)
-        params = plain(list(arguments))
-        now = self._kernel.clock.monotonic
-        ends = math.inf
-        attempts = 0
-        tried: set[str] = set()
-        ignorant: set[str] = set()
-        while True:
-            peer, offer = self._provider(name, to, key, tried | ignorant)
-            meta = self._meta(context, to, key, direct=offer is not None)
-            wait = min(ends - now(), self._timeout(timeout, offer.timeout if offer else None, context))
-            # A second try has what the first one has left.
-            ends = min(ends, now() + wait)
-            try:
-                return peer.call(name, *params, timeout=wait, meta=meta)
-            except NoSuchMethod:
-                ignorant.add(peer.name)
-                if offer is not None or not self._roots(ignorant):
-                    self._say_missing(name, offer)
-                    raise
-            except Disconnected as error:
-                tried.add(peer.name)
-                attempts += 1
-                again = not error.sent or (offer is not None and offer.idempotent)
-                if not again or attempts == ATTEMPTS:
-                    raise
-
-    def notify(
-        self,
-        name: str,
-        arguments: Sequence[Any],
-        *,
-        to: str | None = None,
-        key: object = None,
-        context: Context | None = None,
-    ) -> bool:
-        """Call a remote without waiting for its end; see `Context.notify`."""
-        own = self._kernel.handlers.remotes.get(name)
-        if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
-            self._kernel.runners.run(self._call_here, own, plain(list(arguments)), self._default, None)
-            return True
-        try:
-            peer, offer = self._provider(name, to, key, set())
-        except CallError:
-            return False
-        if offer is None and self._roots({peer.name}):
-            # Only an answer tells which root knows a provider.
-            self._kernel.runners.run(self._call_unheard, name, plain(list(arguments)), to, key)
-            return True
-        meta = self._meta(context, to, key, direct=offer is not None)
-        return peer.notify(name, *plain(list(arguments)), meta=meta)
-
-    def _call_here(self, handler: Handler, arguments: Sequence[Any], wait: float, context: Context | None) -> Any:
-        deadline = self._kernel.clock.monotonic() + wait
-        trace = context.trace if context is not None else None
-        timer = gevent.Timeout(wait)
-        with timer:
-            try:
-                return run_remote(self._kernel, handler, plain(list(arguments)), deadline=deadline, trace=trace)
-            except gevent.Timeout as expired:
-                if expired is not timer:
-                    raise
-                raise DeadlineExceeded(f"{handler.name} took longer than {wait:.3f} s") from None
-
-    def _call_unheard(self, name: str, arguments: Sequence[Any], to: str | None, key: object) -> None:
-        with contextlib.suppress(CallError):
-            self.call(name, arguments, to=to, key=key)
-
-    @property
-    def _default(self) -> float:
-        """The seconds that a call may take where nobody says so."""
-        return self._kernel.links.limits.timeout
-
-    def _timeout(self, asked: float | None, offered: float | None, context: Context | None) -> float:
-        """Give the seconds a call may take: never past the deadline of the handler that makes it."""
-        wait = asked if asked is not None else offered if offered is not None else self._default
-        remaining = context.remaining() if context is not None else None
-        if remaining is not None:
-            wait = min(wait, remaining - HOP)
-        if wait <= 0:
-            raise DeadlineExceeded("no time is left")
-        return wait
-
-    def _meta(self, context: Context | None, to: str | None, key: object, *, direct: bool) -> dict[str, Any]:
-        meta: dict[str, Any] = {}
-        if context is not None:
-            meta["trace"] = context.trace
-        if not direct:
-            meta |= {"to": to} if to is not None else {}
-            meta |= {"key": str(key)} if key is not None else {}
-        return meta
-
-    def _provider(self, name: str, to: str | None, key: object, tried: set[str]) -> tuple[Peer, RemoteOffer | None]:
-        """Choose whom to ask; without an offer it is a root that will relay."""
-        providers = self._providers(name, to)
-        fresh = [peer for peer in providers if peer.name not in tried] or providers
-        if fresh:
-            peer = _choose(name, fresh, key)
-            return peer, peer.remotes[name]
-        if to is not None and (named := self.peers.get(to)) is not None and named.connected and named.announced:
-            raise NoSuchMethod(f"{to} does not provide {name}")
-        roots = self._roots(tried) or self._roots(set())
-        if roots:
-            return _choose(name, roots, key), None
-        if self.expected or any(not peer.connected for peer in self.peers.values()):
-            raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
-        raise NoSuchMethod(name)
-
-    def _roots(self, but: Collection[str]) -> list[Peer]:
-        """Give the connected roots, which may know a provider that this server does not."""
-        roots = (peer for peer in self.peers.values() if peer.connected and ROOT_ROLE in peer.roles)
-        return [peer for peer in roots if peer.name not in but]
-
-    def _say_missing(self, name: str, offer: RemoteOffer | None) -> None:
-        """Raise Disconnected where a root is away that might have known a provider."""
-        if offer is None and self._kernel.links.down:
-            raise Disconnected(f"nobody who could answer {name} is connected", sent=False)
-
-    def _known(self, name: str, to: str | None) -> list[Peer]:
-        """Give who provides a remote, or has done so when last seen."""
-        peers = self.peers.values()
-        return [peer for peer in peers if name in peer.remotes and to in (None, peer.name, peer.server)]
-
-    def _providers(self, name: str, to: str | None) -> list[Peer]:
-        found = [peer for peer in self._known(name, to) if peer.connected]
-        return [peer for peer in found if not peer.draining] or found
 
 
 def _tell(peer: Peer, offer: dict[str, Any]) -> None:
     with contextlib.suppress(CallError):
         peer.call("firefly.announce", offer, timeout=HEARD)
-
-
-def _choose(name: str, peers: Iterable[Peer], key: object) -> Peer:
-    """Give the peer with the fewest calls in flight; with a key always the same one (rendezvous hashing)."""
-    if key is None:
-        return min(peers, key=lambda peer: (peer.calls, peer.name))
-    return rendezvous(key, peers, name)
-
-
-def rendezvous(key: object, peers: Iterable[Peer], salt: str = "") -> Peer:
-    """Give the peer of a key: always the same one, and another only when that one is gone (rendezvous hashing)."""
-    return max(peers, key=lambda peer: hashlib.blake2b(f"{key}\0{peer.name}\0{salt}".encode()).digest())

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plain", "run_remote"]
 
+SCALARS = frozenset({bool, bytes, float, int, str, type(None)})
+"""Classes whose values are what they are on both sides."""
+
 
 def plain(value: Any) -> Any:
     """Give `value` as what MessagePack can hold: attrs objects become maps. Raises TypeError."""
+    if value.__class__ in SCALARS:
+        return value
     return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
 
 
@@ -37,7 +42,7 @@ def run_remote(
 
 def _convert(index: int, value: Any, handler: Handler) -> Any:
     declared = handler.parameters[index]
-    if declared is Any:
+    if declared is Any or (declared is value.__class__ and declared in SCALARS):
         return value
     try:
         return msgspec.convert(value, declared)
