@@ -40,7 +40,8 @@ class Commands(click.Group):
         if cmd_name in OWN or cmd_name in HIDDEN:
             command: click.Command = getattr(importlib.import_module(f"firefly_core.cli.{cmd_name}"), cmd_name)
             return command
-        return _of_plugins(ctx, quiet=False).get(cmd_name)
+        with reported():
+            return _of_plugins(ctx, quiet=False).get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list for `--help` without importing our own commands."""
@@ -114,7 +115,8 @@ def _supervise(invocation: Invocation) -> int:
     writer = LogWriter(2)
     terminal = sys.stderr.isatty()
     log = Log(writer, colours=terminal and "NO_COLOR" not in os.environ, terminal=terminal)
-    commands = CommandLines(plan=[*this, "plan"], server=lambda name: [*this, "--only", name])
+    plan = [*this, "plan", "--supervisor", str(os.getpid())]
+    commands = CommandLines(plan=plan, server=lambda name: [*this, "--only", name])
     try:
         return Supervisor(commands, log).run()
     finally:

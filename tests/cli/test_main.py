@@ -54,6 +54,36 @@ def test_all_servers_play_together_come_back_when_killed_and_stop_in_order(small
     small_game.wait(lambda: not [pid for pid in left if psutil.pid_exists(pid)], 3)
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["at the start", "at a reload"])
+def test_the_check_of_the_configuration_dies_with_the_supervisor(small_game, running):
+    game = small_game.folder / "game.py"
+    hangs = game.read_text() + (
+        "\nimport subprocess, sys\nfrom pathlib import Path\n"
+        "if 'plan' in sys.argv:\n"
+        "    child = subprocess.Popen(['sleep', '600'])\n"
+        "    Path('checking').write_text(str(child.pid))\n"
+        "    child.wait()\n"
+    )
+    if running:
+        supervisor = small_game.start()
+        small_game.wait_log("all servers ready")
+        game.write_text(hangs)
+        supervisor.send_signal(signal.SIGHUP)
+    else:
+        game.write_text(hangs)
+        supervisor = small_game.start()
+    checking = small_game.folder / "checking"
+    child = psutil.Process(int(small_game.wait(lambda: checking.exists() and checking.read_text())))
+    left = psutil.Process(supervisor.pid).children()
+    supervisor.kill()
+    supervisor.wait()
+    small_game.wait(lambda: not [process for process in left if process.is_running()], 3)
+    if running:
+        small_game.wait(lambda: not child.is_running(), 3)
+    elif child.is_running():
+        child.kill()  # nobody counts its children before the first plan is there
+
+
 def test_no_server_outlives_a_killed_supervisor_and_its_ports_are_free_at_once(small_game):
     supervisor = small_game.start()
     small_game.wait_log("all servers ready")

@@ -1,6 +1,7 @@
 from click.testing import CliRunner
 
 from firefly_core.cli.invocation import Invocation
+from firefly_core.cli.main import main
 from firefly_core.cli.plugins import plugins
 
 CHEAP = """
@@ -59,6 +60,13 @@ def test_broken_plugins_are_all_named_with_78(game, distribution):
     assert second == (
         f"{path}: firefly.plugins: plugin 'extra' (extra-things 1.0): extra: raised ZeroDivisionError: division by zero"
     )
+
+
+def test_a_word_that_may_be_a_broken_plugins_command_is_78_and_no_traceback(game, distribution):
+    distribution("extra-things", {"extra": "1 / 0"}, plugins={"extra": "extra"})
+    done = CliRunner().invoke(main, ["-c", str(game(changes={'["kit"]': '["extra"]'})), "dance"])
+    assert (done.exit_code, done.stdout) == (78, "")
+    assert done.stderr == "plugin 'extra' (extra-things 1.0): extra: raised ZeroDivisionError: division by zero\n"
 
 
 def test_missing_file_is_78(tmp_path):

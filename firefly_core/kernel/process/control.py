@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,11 +13,11 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from firefly_core.errors import Overloaded, RemoteError, Unavailable
+from firefly_core.kernel.process.parent import die_with
 
 __all__ = ["Begin", "Control", "inherit"]
 
 VARIABLE = "FIREFLY_CONTROL"
-PR_SET_PDEATHSIG = 1
 LINE = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 QUESTIONS = 64
@@ -150,8 +148,6 @@ def inherit() -> Control | None:
         return None
     descriptor, parent = map(int, value.split())
     os.set_inheritable(descriptor, False)
-    # Not every kernel has it; the end of the pipe is noticed all the same.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    # Where Linux cannot do that, the end of the pipe is noticed all the same.
+    die_with(parent)
     return Control(socket.socket(fileno=descriptor))

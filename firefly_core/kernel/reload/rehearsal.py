@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from firefly_core.kernel.process.parent import die_with
+
 if TYPE_CHECKING:
     from firefly_core.kernel.reload.code_unit import CodeUnit
 
@@ -116,11 +118,7 @@ def main() -> None:
 
 def _bound(parent: int) -> None:
     """Die with whoever started this, and take no more than a share of the machine."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with(parent)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY if most < 0 else min(MEMORY, most), most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

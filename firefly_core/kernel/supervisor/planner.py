@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from firefly_core.errors import ExitStatus
+from firefly_core.kernel.supervisor.groups import Groups
 from firefly_core.kernel.supervisor.loop import Loop
 from firefly_core.kernel.supervisor.plan import Plan
 from firefly_core.kernel.supervisor.reaper import Ending, Reaper, kill_group
@@ -33,10 +34,12 @@ class Planner:
         command: Sequence[str],
         on_done: Callable[[Plan | None, list[str]], None],
         *,
+        groups: Groups | None = None,
         limit: float = LIMIT,
     ) -> None:
         self._loop = loop
         self._on_done = on_done
+        self._groups = groups
         self._limit = limit
         self._read = {"stdout": b"", "stderr": b""}
         self._open: dict[str, int] = {}
@@ -49,6 +52,8 @@ class Planner:
             loop.later(0, lambda: on_done(None, [problem]))
             return
         self._pid = spawned.pid
+        if groups is not None:
+            groups.add(spawned.pid)
         self._timer = loop.later(limit, self._cut)
         for name, descriptor in (("stdout", spawned.stdout), ("stderr", spawned.stderr)):
             os.set_blocking(descriptor, False)
@@ -78,6 +83,8 @@ class Planner:
     def _ended(self, ending: Ending) -> None:
         self._ending = ending
         self._timer.cancel()
+        if self._groups is not None:
+            self._groups.remove(self._pid)
         # Its whole group is dead: what it printed is in the pipes. Whoever left the group may hold them open for ever.
         self._loop.later(LINGER, self._close_all)
         self._finish()

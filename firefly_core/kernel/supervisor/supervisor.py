@@ -126,7 +126,7 @@ class Supervisor:
             if self._shutdown is None:
                 then(plan, problems)
 
-        Planner(self._loop, self._reaper, self._commands.plan, done)
+        Planner(self._loop, self._reaper, self._commands.plan, done, groups=self._groups)
 
     def _begin(self, plan: Plan | None, problems: list[str]) -> None:
         if plan is None:
@@ -280,7 +280,7 @@ class Supervisor:
     @property
     def patience(self) -> Patience:
         """How long processes may take to stop."""
-        return self._patience or Patience(drain=self.fleet.plan.drain_timeout if self.fleet is not None else 0.0)
+        return self._patience or Patience(drain=self.fleet.plan.drain_timeout if self.fleet else 0.0)
 
     def say(self, event: str) -> None:
         """Write a line into the log."""
