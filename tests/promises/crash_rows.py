@@ -57,6 +57,13 @@ def lives(count: int, how: Iterator[dict[str, Any]]) -> tuple[int, int, list[str
     return kills, checks, wrong
 
 
+def told(kills: int, where: str, checks: int, wrong: list[str]) -> str:
+    """Say what came of kills."""
+    trades = "" if wrong else ", the sum of gold and the items of trades the same in each"
+    figure = f"{len(wrong)} lost or wrong of {kills:,} kills{where} ({rule_of_three(kills)}), {checks:,} states checked"
+    return figure + trades + "".join(wrong[:1])
+
+
 def a31_kills(count: int) -> Outcome:
     """Kill owners within 200 ms: mostly after they began to serve, now and then while they start and replay."""
     generator = random.Random(count)
@@ -66,8 +73,7 @@ def a31_kills(count: int) -> Outcome:
             yield {"lifetime": generator.uniform(0.0, 0.2), "begin": generator.choice(("checked",) * 4 + ("started",))}
 
     kills, checks, wrong = lives(count, how())
-    figure = f"{len(wrong)} lost or wrong of {kills:,} kills ({rule_of_three(kills)}), {checks:,} states checked"
-    return Outcome(kills, figure + "".join(wrong[:1]), not wrong)
+    return Outcome(kills, told(kills, "", checks, wrong), not wrong)
 
 
 def c10_points(count: int) -> Outcome:
@@ -88,8 +94,7 @@ def c10_points(count: int) -> Outcome:
             yield {"point": point, "hits": hits, "keys": keys}
 
     kills, checks, wrong = lives(count, how())
-    figure = f"{len(wrong)} lost or wrong of {kills:,} kills at {len(POINTS)} points ({rule_of_three(kills)})"
-    return Outcome(kills, f"{figure}, {checks:,} states checked" + "".join(wrong[:1]), not wrong)
+    return Outcome(kills, told(kills, f" at {len(POINTS)} points", checks, wrong), not wrong)
 
 
 def fsync_kills(count: int) -> Outcome:
@@ -101,8 +106,7 @@ def fsync_kills(count: int) -> Outcome:
             yield {"lifetime": generator.uniform(0.0, 0.2), "begin": "checked", "counter": "Account"}
 
     kills, checks, wrong = lives(count, how())
-    figure = f"{len(wrong)} lost or wrong of {kills:,} kills ({rule_of_three(kills)}), {checks:,} states checked"
-    return Outcome(kills, figure + "".join(wrong[:1]), not wrong)
+    return Outcome(kills, told(kills, "", checks, wrong), not wrong)
 
 
 # ------------------------------------------------------------------------------------------------------ async, A33

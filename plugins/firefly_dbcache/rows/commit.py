@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from gevent.event import Event
 
-from firefly_core.errors import StorageError
 from firefly_dbcache.rows.durability import Durability
 from firefly_dbcache.rows.overlay import Place
 from firefly_dbcache.rows.table import Key, Row, Table
@@ -74,8 +73,3 @@ def mode_of(writes: Sequence[Write]) -> Durability:
         names = ", ".join(f"{write.table.name} ({write.table.durability.name.lower()})" for write in writes)
         raise TypeError(f"these cannot change together: {names}; give their models one durability")
     return mode
-
-
-def lost(error: BaseException) -> StorageError | None:
-    """Give the error as its own kind again, for each of several who wait for it."""
-    return type(error)(*error.args) if isinstance(error, StorageError) else None
