@@ -13,60 +13,23 @@ new one. A goodbye of the server ends the client, unless its reason will pass.
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-from firefly_client.acknowledged import Acknowledged
-from firefly_client.errors import (
-    BadMessage,
-    Disconnected,
-    Ended,
-    FireflyError,
-    Overloaded,
-    RequestTimeout,
-    ServerError,
-)
-from firefly_client.events import (
-    Answered,
-    Changed,
-    Dial,
-    Event,
-    Failed,
-    HangUp,
-    LoginNeeded,
-    Pushed,
-    Resumed,
-    State,
-)
+from firefly_client.errors import BadMessage, Disconnected, Ended, FireflyError, RequestTimeout, ServerError
+from firefly_client.events import Answered, Changed, Dial, HangUp, LoginNeeded, Pushed, Resumed, State
 from firefly_client.limits import Limits
 from firefly_client.line import Line, Turn
-from firefly_client.requests import Pending, Requests
+from firefly_client.outgoing import Outgoing
+from firefly_client.phase import PASSING_CODES, PASSING_REASONS, Phase
 from firefly_client.wire import Answer, Control, Message, Push, Wire
 
-__all__ = ["PASSING_CODES", "PASSING_REASONS", "Connection"]
+__all__ = ["Connection"]
 
-PASSING_REASONS = frozenset(
-    ("server_stopping", "busy", "too_many_connections", "too_many_attempts", "frame_timeout", "login_timeout")
-)
-"""Goodbyes after which it is worth coming back."""
-PASSING_CODES = frozenset(("unavailable", "overloaded", "timeout", "rate_limited", "disconnected"))
-"""Errors of a login, or a resume, that is worth another try."""
 NONCE_BYTES = 16
 
 
-class _Phase(enum.Enum):
-    """How far the session is, on a line that stands."""
-
-    NONE = 0
-    RESUMING = 1
-    LOGIN = 2
-    TOKEN = 3
-    READY = 4
-
-
-class Connection:
+class Connection(Outgoing):
     """One client's session across its lines.
 
     The driver calls what happens, with `now` from one steady clock; after each call it writes `take_output` and then
@@ -77,27 +40,13 @@ class Connection:
     def __init__(
         self, wire: Wire, chance: Callable[[], float], *, login: bool, resume: bool = True, limits: Limits | None = None
     ) -> None:
-        self.limits = limits or Limits()
-        self.state = State.ENDED
-        self.reason = "not started"
-        """Why it is in that state."""
-        self._wire = wire
+        super().__init__(wire, limits or Limits())
         self._login = login
         self._resume = resume and wire.resumable
         self._line = Line(self.limits, chance, heartbeat=wire.controls)
-        self._requests = Requests(self.limits.window, self.limits.queue)
-        self._acknowledged = Acknowledged(self.limits)
-        self._phase = _Phase.NONE
-        self._attempt = 0
-        """Counts the logins."""
-        self._own = 0
-        """The id of the request that makes the session."""
         self._token: str | None = None
         self._nonce = ""
         """Goes with the token, so that both can be sent again when the answer with the next one was lost."""
-        self._now = 0.0
-        self._output: list[bytes] = []
-        self._events: list[Event] = []
 
     # ------------------------------------------------------------------------------------------ for the driver
 
@@ -106,16 +55,6 @@ class Connection:
         """When `tick` is to be called next; None: not before something else happens."""
         times = [time for time in (self._requests.next_deadline, self._line.due) if time is not None]
         return min(times, default=None)
-
-    def take_output(self) -> list[bytes]:
-        """Give the messages to write, in order."""
-        output, self._output = self._output, []
-        return output
-
-    def take_events(self) -> list[Event]:
-        """Give what happened, in order."""
-        events, self._events = self._events, []
-        return events
 
     def start(self, now: float) -> None:
         """Begin to connect; without effect while it is connected or tries to be."""
@@ -138,7 +77,7 @@ class Connection:
         self._line.stands(now)
         self._wire.reset(stream=stream)
         if self._token is not None:
-            self._phase = _Phase.RESUMING
+            self._phase = Phase.RESUMING
             self._ask("firefly.resume", {"token": self._token, "nonce": self._nonce})
         else:
             self._begin_session()
@@ -164,7 +103,7 @@ class Connection:
         self._now = now
         if not self._line.up and not self._line.dialing:
             return
-        self._phase = _Phase.NONE
+        self._phase = Phase.NONE
         self._output.clear()
         for pending in self._requests.take(lambda pending: pending.urgent):
             self._fail(pending, Disconnected(f"the line was lost: {reason}", sent=True))
@@ -181,7 +120,7 @@ class Connection:
             self._fail(pending, RequestTimeout(f"{what} in time for {pending.command}"))
             if pending.id == self._own:
                 self._hang_up("timeout")
-        if self._phase is _Phase.READY:
+        if self._phase is Phase.READY:
             self._flush()
         turn = self._line.tick(now)
         if turn is Turn.DIAL:
@@ -193,32 +132,13 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------- for the player
 
-    def request(
-        self, command: int | str, body: Any, now: float, *, timeout: float | None = None, attempt: int = 0
-    ) -> int:
-        """Ask; the id comes back in `Answered` or `Failed`, once. `attempt`: as part of that login.
-
-        Raises Ended, Overloaded, Disconnected, and TypeError or ValueError for a body that cannot be sent.
-        """
-        identity = self._requests.new_id()
-        self._add(identity, command, body, now, timeout, attempt)
-        return identity
-
-    def notify(self, command: int | str, body: Any, now: float, *, attempt: int = 0) -> None:
-        """Tell without wanting an answer; what was on the line when it broke may be lost. Raises as `request`."""
-        self._add(None, command, body, now, None, attempt)
-
-    def cancel(self, identity: int) -> None:
-        """Want no answer any more; the request may be executed all the same."""
-        self._requests.end(identity)
-
     def logged_in(self, attempt: int, now: float) -> None:
         """Note that the login has succeeded."""
         self._now = now
         if not self._is_login(attempt):
             return
         if self._resume:
-            self._phase = _Phase.TOKEN
+            self._phase = Phase.TOKEN
             self._ask("firefly.token", None)
         else:
             self._open()
@@ -254,17 +174,14 @@ class Connection:
 
     def _begin_session(self) -> None:
         if self._login:
-            self._phase = _Phase.LOGIN
+            self._phase = Phase.LOGIN
             self._attempt += 1
             self._events.append(LoginNeeded(self._attempt))
         else:
             self._open()
 
-    def _is_login(self, attempt: int) -> bool:
-        return self._phase is _Phase.LOGIN and attempt == self._attempt
-
     def _open(self) -> None:
-        self._phase = _Phase.READY
+        self._phase = Phase.READY
         self._line.settled()
         self._change(State.OPEN)
         self._flush()
@@ -281,12 +198,12 @@ class Connection:
                 self._fail(pending, ServerError(*message.error))
             else:
                 self._events.append(Answered(message.id, message.body))
-            if self._phase is _Phase.READY:
+            if self._phase is Phase.READY:
                 self._flush()
 
     def _take_own(self, answer: Answer) -> None:
         """Take the answer to `firefly.resume` or `firefly.token`."""
-        if self._phase is _Phase.RESUMING and answer.error is not None and answer.error[0] in PASSING_CODES:
+        if self._phase is Phase.RESUMING and answer.error is not None and answer.error[0] in PASSING_CODES:
             # The token is good all the same.
             self._hang_up(answer.error[0])
             return
@@ -294,7 +211,7 @@ class Connection:
         token = body.get("token")
         self._token = token if isinstance(token, str) else None
         self._nonce = secrets.token_urlsafe(NONCE_BYTES)
-        if self._phase is _Phase.TOKEN:
+        if self._phase is Phase.TOKEN:
             self._open()
         elif self._token is None:
             self._forget_session("it cannot be resumed")
@@ -310,11 +227,6 @@ class Connection:
     def _forget_session(self, reason: str) -> None:
         self._acknowledged.reset()
         self._fail_sent(f"the session was lost: {reason}")
-
-    def _fail_sent(self, reason: str) -> None:
-        """Fail what was sent and not answered: nobody can say whether it was executed."""
-        for pending in self._requests.take(lambda pending: pending.sent):
-            self._fail(pending, Disconnected(reason, sent=True))
 
     def _take_push(self, push: Push, size: int) -> None:
         if self._acknowledged.take(push.seq, size):
@@ -333,55 +245,6 @@ class Connection:
 
     # ----------------------------------------------------------------------------------------------- small parts
 
-    def _add(
-        self, identity: int | None, command: int | str, body: Any, now: float, timeout: float | None, attempt: int
-    ) -> None:
-        self._now = now
-        data = self._wire.encode_body(body)
-        if len(data) > self.limits.max_body:
-            raise ValueError(f"a body of {len(data)} bytes for {command}, {self.limits.max_body} are allowed")
-        deadline = now + (self.limits.timeout if timeout is None else timeout)
-        pending = Pending(identity, command, data, deadline, urgent=attempt > 0)
-        if self.state is State.ENDED:
-            raise Ended(self.reason)
-        if pending.urgent:
-            if not self._is_login(attempt):
-                raise Disconnected("the line of this login is lost", sent=False)
-            self._send(pending)
-            return
-        if self._requests.full(now):
-            raise Overloaded(f"{self.limits.queue} requests wait already")
-        self._requests.add(pending)
-        if self._phase is _Phase.READY:
-            self._flush()
-
-    def _ask(self, command: str, body: Any) -> None:
-        """Send a request that makes the session."""
-        self._own = self._requests.new_id()
-        deadline = self._now + self.limits.timeout
-        self._send(Pending(self._own, command, self._wire.encode_body(body), deadline, urgent=True))
-
-    def _send(self, pending: Pending) -> None:
-        pending.sent = True
-        self._requests.add(pending)
-        self._write(pending.id, pending.command, pending.body)
-
-    def _flush(self) -> None:
-        for pending in self._requests.ready(self._now):
-            self._write(pending.id, pending.command, pending.body)
-
-    def _control(self, name: str) -> None:
-        """Send a message of the format itself."""
-        self._write(None, name, self._wire.encode_body(None))
-
-    def _write(self, identity: int | None, command: int | str, body: bytes) -> None:
-        self._output.append(self._wire.encode(identity, command, body, self._acknowledged.seq))
-        self._acknowledged.said()
-
-    def _fail(self, pending: Pending, error: FireflyError) -> None:
-        if pending.id is not None and pending.id != self._own:
-            self._events.append(Failed(pending.id, error))
-
     def _hang_up(self, reason: str) -> None:
         if self._line.up or self._line.dialing:
             self._events.append(HangUp(polite=False))
@@ -393,7 +256,7 @@ class Connection:
         if self._line.up or self._line.dialing:
             self._events.append(HangUp(polite=True))
         self._line.end()
-        self._phase = _Phase.NONE
+        self._phase = Phase.NONE
         self._token = None
         self._acknowledged.reset()
         for pending in self._requests.clear():

@@ -6,12 +6,13 @@ import json
 from unittest.mock import ANY
 
 import pytest
-from firefly_client.connection import PASSING_REASONS, Connection
+from firefly_client.connection import Connection
 from firefly_client.datapack import Datapack
 from firefly_client.errors import Disconnected, Ended, Overloaded, RequestTimeout, ServerError
 from firefly_client.events import Answered, Changed, Dial, Failed, HangUp, LoginNeeded, Pushed, Resumed, State
 from firefly_client.json_text import JsonText
 from firefly_client.limits import Limits
+from firefly_client.phase import PASSING_REASONS
 
 LIMITS = Limits(timeout=10, connect_timeout=5, heartbeat=15, window=4, queue=3)
 
