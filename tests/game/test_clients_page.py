@@ -37,7 +37,9 @@ PROGRAMS = {
 
 
 @pytest.fixture
-def play(house: Any, npm: Callable[..., Path], tmp_path: Path) -> Callable[[str, str], str]:
+def play(
+    house: Any, npm: Callable[..., Path], tmp_path: Path, wait_until: Callable[..., Any]
+) -> Callable[[str, str], str]:
     """Start the Meadow with the page's listeners; give a function that runs a program and gives what it prints."""
     listen = next(text for kind, text in BLOCKS if kind == "toml")
     where, _, lines = listen.partition("\n")
@@ -54,6 +56,7 @@ def play(house: Any, npm: Callable[..., Path], tmp_path: Path) -> Callable[[str,
 
     file.write_text(before + head + port(lines) + after)
     house.start()
+    wait_until(lambda: can_log_in(json_port), "the gate knows the world")
     folder = tmp_path / "programs"
     folder.mkdir()
     shutil.copy(ROOT / "clients" / "javascript" / "firefly-client.js", folder)
@@ -69,6 +72,13 @@ def play(house: Any, npm: Callable[..., Path], tmp_path: Path) -> Callable[[str,
         return ran.stdout
 
     return run
+
+
+def can_log_in(port: int) -> bool:
+    """Whether a login is answered already: until the world has found its gate, clients are told to try again."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(b'{"id": 1, "cmd": "login", "body": {"name": "Zoe"}}\n')
+        return b'"body"' in line.recv(65536)
 
 
 def free_ports() -> list[int]:
