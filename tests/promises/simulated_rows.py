@@ -65,15 +65,15 @@ def a24_no_storm(count: int) -> Outcome:
 
 
 ROWS = [
-    Row("A18", "every call ends exactly once", a18_one_outcome, quick=4_000, full=1_000_000),
+    Row("A18", "every call ends exactly once", a18_one_outcome, quick=0, full=1_000_000),
     Row(
         "A19",
         "no call is executed twice, and what was not sent not at all",
         a19_at_most_once,
-        quick=4_000,
+        quick=0,
         full=1_000_000,
     ),
     Row("A20", "no answer reaches another call", a20_no_crossing, quick=20_000, full=1_000_000),
-    Row("A23", "coming back keeps to its schedule", a23_schedule, quick=100, full=10_000),
-    Row("A24", "500 nodes that come back make no storm", a24_no_storm, quick=500, full=500),
+    Row("A23", "coming back keeps to its schedule", a23_schedule, quick=0, full=10_000),
+    Row("A24", "500 nodes that come back make no storm", a24_no_storm, quick=0, full=500),
 ]

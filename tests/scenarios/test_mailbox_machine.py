@@ -9,24 +9,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from firefly_core import Refuse, command, on_connect, on_disconnect, on_start
-from firefly_core.errors import Disconnected, RemoteError
+from firefly_core.errors import RemoteError
 from firefly_core.testing import BAD_LINK, InProcessCluster, virtual_time
 from firefly_core.testing.memory_pipe import PERFECT
+from tests.scenarios.player import Player
 
 TOML = """
 [firefly]
 plugins = ["gate", "root", "node", "protocols"]
-
 [servers.gate.gate]
 listen = [
   { url = "tcp://127.0.0.1:11010", protocol = "json" },
   { url = "tcp://127.0.0.1:11009", protocol = "datapack" },
 ]
 rate = "off"
-
 [servers.gate.root]
 listen = "tcp://127.0.0.1:10000"
-
 [servers.world.node]
 roots = ["gate"]
 """
@@ -34,33 +32,6 @@ LINK = ("world-1", "gate-1")
 PLAYERS = st.integers(0, 3)
 PAUSES = st.sampled_from([0.0, 0.0005, 0.05, 1.0, 12.0])
 CODES = {"internal", "too_far", "timeout", "unavailable", "overloaded", "unknown_command"}
-
-
-class Player:
-    """One client, what it asked and what it heard, in order."""
-
-    def __init__(self, name, client):
-        self.name = name
-        self.client = client
-        self.asked = []
-        self.heard = []
-        self.number = 0
-
-    def ask(self, kind, wait=0.0):
-        self.number += 1
-        number = self.number
-        pending = self.client.ask(kind, [number, wait])
-        self.asked.append(number)
-        gevent.spawn(self.wait, number, pending)
-
-    def wait(self, number, pending):
-        try:
-            end = pending.get(timeout=1_000)
-        except RemoteError as error:
-            end = error.code
-        except Disconnected:
-            end = "closed"
-        self.heard.append((number, end))
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -318,7 +289,7 @@ class Noted:
 
 TestMailbox = MailboxMachine.TestCase
 TestMailbox.settings = settings(
-    max_examples=25,
+    max_examples=16,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
