@@ -60,7 +60,7 @@ def a38_herd(count: int) -> Outcome:
     with running_fleet(1) as fleet:
         for number in range(1, processes + 1):
             fleet.start(f"world-{number}", "crowd", readers=count // processes)
-        gevent.sleep(1.5)  # they wait for the light; whoever is not there yet joins the crowd late, which is fine
+        lab.wait_until(lambda: len(list(fleet.folder.glob("ready-*"))) == processes, 60)
         before = json.loads((fleet.folder / "figures.json").read_text())["reads"]
         (fleet.folder / "go").touch()
         told = [fleet.result(f"world-{number}") for number in range(1, processes + 1)]

@@ -211,7 +211,7 @@ def _refuses(drift: str, url: str | None, kind: str) -> bool:
 
 ROWS = [
     Row("A36", "replays are idempotent and safe in any order", a36_histories, 20, 10_000),
-    Row("A40", "a full or failing disk refuses and never lies", a40_disks, 4, 80),
+    Row("A40", "a full or failing disk refuses and never lies", a40_disks, 2, 80),
     Row("A41", "a corrupt journal is detected", a41_flips, 400, 100_000),
     Row("A42", "tables that differ are refused before the first write", a42_drifts, 3, 100),
 ]
