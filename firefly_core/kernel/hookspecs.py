@@ -94,7 +94,7 @@ def firefly_route(kernel: Kernel, session: Session, command: CommandOffer, nodes
 
 @hookspec
 def firefly_started(kernel: Kernel) -> None:
-    """All services of this server have started."""
+    """All services of this server have started; who raises now, or takes five seconds, keeps it from starting."""
 
 
 @hookspec

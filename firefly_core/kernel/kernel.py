@@ -162,12 +162,12 @@ class Kernel:
             self.mesh.announce()
             self.timers.start()
             self._start_phase(Phase.DOOR)
+            self.plugins.started(self)
         except BaseException:
             self.stop()
             raise
         self.serving = True
         self.log.info("code %s is in force", self.code.version.hash)
-        self.plugins.notify("firefly_started", kernel=self)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Take nothing new and finish what was accepted, within `timeout` seconds; False: the deadline cut it."""

@@ -88,6 +88,14 @@ class Plugins:
                 self.failures[name] = self.failures.get(name, 0) + 1
                 log.exception("plugin %s (%s) raised in %s", name, self.distribution_of(name), hook_name)
 
+    def started(self, kernel: Kernel) -> None:
+        """Tell every plugin that its server has started; raises ConfigurationError naming those that fail at it."""
+        problems: list[str] = []
+        for _ in self._ask("firefly_started", problems, kernel=kernel):
+            pass
+        if problems:
+            raise ConfigurationError(problems)
+
     def context(self, kernel: Kernel) -> dict[str, Callable[[Any], Any]]:
         """Give what the plugins add to `ctx`; raises ConfigurationError naming plugin, hook and distribution."""
         from firefly_core.kernel.handlers.context import Context

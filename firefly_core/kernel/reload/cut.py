@@ -110,7 +110,8 @@ def cut(
     main thread there is no cut. KeyboardInterrupt and GreenletExit pass.
     """
     try:
-        if threading.current_thread() is not threading.main_thread():
+        # A greenlet of the main thread is no "main thread" to patched threading; the system's own number is.
+        if threading.get_native_id() != os.getpid():
             return function(*args)
         with _Alarm(what, limit, status):
             return function(*args)

@@ -252,6 +252,22 @@ def test_notice_reaches_the_others_and_the_failing_plugin_is_logged_and_counted(
     assert "no luck" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise KeyError('x')", "raised KeyError: 'x'"),
+        ("raise SystemExit(3)", "raised SystemExit: 3"),
+        ("while True: pass", "took longer than 0.2 s"),
+    ],
+)
+def test_plugin_that_fails_when_its_server_has_started_keeps_it_from_starting(plugin, quick, body, said):
+    plugin("first", HEARS)
+    plugin("bad", OFFER.format(hook="firefly_started", arguments="kernel", body=body))
+    with pytest.raises(ConfigurationError) as caught:
+        load_plugins(["first", "bad"]).started(None)
+    assert caught.value.problems == [f"plugin 'bad' (dist-bad 1.0), hook firefly_started: {said}"]
+
+
 def test_context_of_all_plugins_is_merged(plugin):
     for name in ("one", "two"):
         body = f"return {{'{name}': lambda ctx: ctx + kernel}}"

@@ -89,6 +89,15 @@ def test_spin_and_sleep_are_cut(function):
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("function", [spin, lambda: gevent.sleep(5)], ids=["spin", "sleep"])
+def test_it_cuts_in_a_greenlet_too_as_a_server_starts_and_reloads_in_one(function):
+    began = time.monotonic()
+    running = gevent.spawn(cut, "x", function, limit=0.1)
+    with pytest.raises(Raised, match="took longer than"):
+        running.get(timeout=10)
+    assert time.monotonic() - began < 3
+
+
 def test_waiting_for_what_never_comes_is_cut_or_found_out_at_once():
     with pytest.raises(Raised, match=r"took longer|would block forever"):
         cut("x", lambda: Event().wait(), limit=0.1)
