@@ -67,6 +67,18 @@ def firefly_channel_changed(kernel: Kernel, peer: Peer, connected: bool) -> None
 
 
 @hookimpl
+def firefly_reloaded(kernel: Kernel) -> None:
+    """Let go of what counted handlers that are gone, and look again where this server has the service."""
+    from firefly_admin.admin import Admin
+    from firefly_admin.telemetry import telemetry_of
+
+    telemetry_of(kernel).settle()
+    admin = kernel.services.get(Admin.name)
+    if isinstance(admin, Admin):
+        admin.survey.hurry()
+
+
+@hookimpl
 def firefly_stopping(kernel: Kernel) -> None:
     """Let go of the log."""
     from firefly_admin.telemetry import telemetry_of

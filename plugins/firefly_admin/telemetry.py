@@ -57,6 +57,11 @@ class Telemetry:
         """Give a handler's function with the counting around it; a middleware."""
         return self._meter_of(handler).around(handler, function)
 
+    def settle(self) -> None:
+        """Let go of the meters of handlers that are gone and have never run; a reload made or removed them."""
+        present = {(handler.kind, handler.name) for handler in self._kernel.handlers}
+        self._meters = {key: meter for key, meter in self._meters.items() if meter.runs or key in present}
+
     def close(self) -> None:
         """Let go of the log."""
         logging.getLogger().removeHandler(self.tail)
