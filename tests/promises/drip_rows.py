@@ -47,10 +47,12 @@ def a4_drips(count: int) -> Outcome:
     """
     limit = 5.0 if count >= FULL else 1.0
     with papers() as secure, gate(f"frame_timeout = {limit}", secure) as game, json_player(game, 1) as good:
-        quiet = pings(good, limit / 5)
+        # The other client shares this process with the drippers, whose preparations are not the gate's work.
+        words = {kind: data() for kind, (_, data) in DRIPS.items()}
+        quiet = pings(good, limit / 2)
         kinds = [list(DRIPS)[number % len(DRIPS)] for number in range(count)]
         drops: list[tuple[str, float]] = []
-        drippers = [gevent.spawn(drip, game, kind, drops) for kind in kinds]
+        drippers = [gevent.spawn(drip, game, kind, words[kind], drops) for kind in kinds]
         busy = pings(good, limit + 1.0)
         gevent.joinall(drippers, timeout=20)
         times = sorted(seconds for _, seconds in drops)
@@ -65,12 +67,10 @@ def a4_drips(count: int) -> Outcome:
     return Outcome(count, figure, len(drops) == count and p99 <= limit + 5.0 and busy <= max(5 * quiet, 0.25))
 
 
-def drip(game: RunningGame, kind: str, drops: list[tuple[str, float]]) -> None:
+def drip(game: RunningGame, kind: str, sent: bytes, drops: list[tuple[str, float]]) -> None:
     """Send byte by byte until the gate has had enough."""
-    listener, data = DRIPS[kind]
-    with connect(game, listener) as sock:
+    with connect(game, DRIPS[kind][0]) as sock:
         begin = time.monotonic()
-        sent = data()
         sock.settimeout(1.0)
         for place in range(60):
             try:
