@@ -23,6 +23,8 @@ __all__ = ["ROWS"]
 
 EACH = 4
 """Players who save rows of the mode `journal`, and as many of the mode `fsync`."""
+UNSEEN = ("EIO on fsync", "slow fsync")
+"""What a change that does not wait for the disk need not notice."""
 FAULTS = ("no room", "EIO on write", "EIO on fsync", "slow fsync")
 
 sleep = monkey.get_original("time", "sleep")
@@ -35,8 +37,12 @@ class Players:
         self.begun: dict[tuple[Any, Any], int] = {}
         self.acknowledged: dict[tuple[Any, Any], int] = {}
         self.refused = 0
-        self.synced = 0
+        self.done = 0
         """Acknowledgements of the mode `fsync`."""
+        self.fault: str | None = None
+        """What is wrong with the disk just now."""
+        self.false = 0
+        """Acknowledgements of what was begun and ended within one fault that makes them impossible."""
         self._db = db
         for number in range(1, EACH + 1):
             self.acknowledged[Hero, db.create(Hero, name="x").id] = 0
@@ -48,13 +54,16 @@ class Players:
         column = "gold" if model is Hero else "coins"
         while True:
             self.begun[model, key] = self.acknowledged[model, key] + 1
+            fault = self.fault
             try:
                 row = self._db.add(model, key, **{column: 1})
             except Overloaded:
                 self.refused += 1
             else:
                 self.acknowledged[model, key] = getattr(row, column)
-                self.synced += model is Account
+                self.done += model is Account
+                if fault is not None and fault == self.fault:
+                    self.false += model is Account or fault not in UNSEEN
             gevent.sleep(0.002)
 
     def stop(self) -> None:
@@ -83,28 +92,28 @@ class Findings:
     slowest: float = 0.0
 
 
-def _hurt(disk: BadDisk, kind: str, players: Players, slow: float) -> int:
-    """Let the disk fail for a while; gives acknowledgements of `fsync` that it cannot have meant."""
+def _hurt(disk: BadDisk, kind: str, players: Players, slow: float) -> None:
+    """Let the disk fail until it was noticed, and a moment longer."""
     if kind == "slow fsync":
-        inside: list[int] = []
+        waited: list[float] = []
 
         def wait() -> None:
-            inside.append(players.synced)
+            players.fault = kind
             sleep(slow)
-            inside.append(players.synced)
+            players.fault = None
+            waited.append(slow)
 
         disk.before_sync = wait
-        lab.wait_until(lambda: len(inside) >= 2, slow + 10)
-        return inside[1] - inside[0]
+        lab.wait_until(lambda: waited, slow + 10)
+        return
+    players.fault = kind
     if kind == "no room":
         disk.room = 0
     else:
         disk.fail = {"write" if kind.endswith("write") else "sync": errno.EIO}
     before = players.refused
     lab.wait_until(lambda: players.refused > before)
-    known = players.synced
     gevent.sleep(0.05)
-    return players.synced - known
 
 
 def _fault(kind: str, slow: float, findings: Findings) -> None:
@@ -114,15 +123,17 @@ def _fault(kind: str, slow: float, findings: Findings) -> None:
         owner.start()
         gevent.sleep(0)
         players = Players(lab.OwnedHandle(owner))
-        lab.wait_until(lambda: players.synced > 5)
+        lab.wait_until(lambda: players.done > 5)
         segment = owner.journal._current.path
-        findings.false += _hurt(disk, kind, players, slow)
+        _hurt(disk, kind, players, slow)
         findings.silent += kind != "slow fsync" and not statistics(owner)["refusing"]
+        players.fault = None
         disk.fail, disk.room, disk.before_sync = {}, None, lambda: None
-        began, known = time.monotonic(), players.synced
-        lab.wait_until(lambda: players.synced > known + 5, 30)
+        began, known = time.monotonic(), players.done
+        lab.wait_until(lambda: players.done > known + 5, 30)
         findings.slowest = max(findings.slowest, time.monotonic() - began)
         findings.reused += kind.startswith("EIO") and owner.journal._current.path == segment
+        findings.false += players.false
         players.stop()
         lab.abandon(owner)
         with lab.running(Path(name), [Hero, Account]) as db:
