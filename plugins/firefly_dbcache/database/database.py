@@ -17,9 +17,10 @@ import peewee
 from firefly_core.errors import StorageError, StorageUnavailable
 from firefly_dbcache.database.turnstile import Turnstile
 
-__all__ = ["Database", "Refused", "Work"]
+__all__ = ["Database", "Refused", "Work", "wrapped_errors"]
 
 wrapped_errors: Any = peewee.__exception_wrapper__  # type: ignore[attr-defined]
+"""A context in which errors of the drivers become peewee's."""
 
 T = TypeVar("T")
 Work = Callable[[Any], T]

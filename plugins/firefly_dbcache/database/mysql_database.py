@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 import peewee
 from peewee import fn
 
-from firefly_dbcache.database.database import Database
+from firefly_dbcache.database.database import Database, wrapped_errors
 
 __all__ = ["MysqlDatabase"]
 
 UNKNOWN_COLUMN = 1054
-LONG = 256 * 1024
-"""Characters of a row from which on its statement is compared with what the server takes in one packet."""
+LONGER = 8
+"""A text of a row grows by this at most on its way into a statement: four bytes a character, each escaped."""
+ROOM = 1024
+"""Bytes of a packet that are left to the protocol."""
 
 
 class MysqlDatabase(Database):
@@ -64,17 +66,21 @@ class MysqlDatabase(Database):
         return text
 
     def write_rows(self, database: Any, upsert: str, rows: list[Any]) -> None:
-        """Refuse, before it is sent, a row that the server would hang up on: the others would wait for it for ever."""
-        long = [row for row in rows if sum(len(value) for value in row if isinstance(value, str | bytes)) > LONG]
-        if long:
-            cursor = database.cursor()
+        """Send statements that the server takes, and refuse a row, before it is sent, that it would hang up on.
+
+        Such a row would be tried again for ever, and the others would wait behind it.
+        """
+        cursor = database.cursor()
+        with wrapped_errors:
             cursor.execute("SELECT @@max_allowed_packet")
-            (most,) = cursor.fetchone()
-            for row in long:
-                size = len(cursor.mogrify(upsert, row).encode(errors="surrogateescape"))
-                if size >= most:
-                    raise ValueError(f"the row takes {size} bytes and max_allowed_packet is {most}")
-        super().write_rows(database, upsert, rows)
+            most = cursor.fetchone()[0] - ROOM
+            for row in rows:
+                if sum(len(value) for value in row if isinstance(value, str | bytes)) > most // LONGER:
+                    size = len(cursor.mogrify(upsert, row).encode(errors="surrogateescape"))
+                    if size > most:
+                        raise ValueError(f"the row takes {size} bytes, max_allowed_packet leaves {most}")
+            cursor.max_stmt_length = min(cursor.max_stmt_length, most)
+            cursor.executemany(upsert, rows)
 
     def table_options(self, database: Any) -> str:
         (version,) = database.execute_sql("SELECT VERSION()").fetchone()
