@@ -1,6 +1,7 @@
 """Drives Chromium for tests: one JSON line in, `[tab, method, arguments, options]`, one out, the result or the error.
 
-A process of its own, because Playwright brings an event loop that does not go together with gevent.
+A process of its own, because Playwright brings an event loop that does not go together with gevent. `forget` closes all tabs,
+with all that they had stored, and what they complained about is forgotten.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ def main() -> None:
             try:
                 if method == "problems":
                     result: Any = list(problems)
+                elif method == "forget":
+                    for page in tabs.values():
+                        page.context.close()
+                    tabs.clear()
+                    problems.clear()
+                    result = None
                 else:
                     if tab not in tabs:
                         tabs[tab] = open_tab(tab)

@@ -162,6 +162,10 @@ class Browser:
         found: list[str] = self.do("", "problems")
         return found
 
+    def forget(self) -> None:
+        """Close all tabs, with what they had stored."""
+        self.do("", "forget")
+
     def close(self) -> None:
         """Close the browser."""
         assert self._process.stdin is not None
@@ -171,12 +175,19 @@ class Browser:
         self._process.stdout.close()
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Give a browser."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Give the browser of all tests: to start one costs more than most tests do with it."""
     made = Browser()
     yield made
     made.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Give the browser without a tab and without anything stored."""
+    yield chromium
+    chromium.forget()
 
 
 class TerminalPlayer:
