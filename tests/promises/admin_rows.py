@@ -123,7 +123,8 @@ def show(port: int, path: str) -> bytes:
 def effects(game: OperatedGame) -> Any:
     """Give everything that an action could have changed."""
     pids = {name: told["pid"] for name, told in game.states().items()}
-    return pids, json.loads(show(game.ports["admin"], "/api/topology"))["off"]
+    switches = game.folder / "var" / "admin.switches"  # the admin itself answers nobody after a thousand wrong tokens
+    return pids, switches.read_bytes() if switches.exists() else b""
 
 
 def a52_strangers(count: int) -> Outcome:

@@ -80,6 +80,7 @@ def start(ctx):
     def watch():
         while not Path("mode").exists():
             gevent.sleep(0.02)
+        gevent.sleep(0.2)  # a server that has just said that it is ready may still be writing so
         mode = Path("mode").read_text()
         Path("mode").unlink()
         if mode == "memory":  # in the main greenlet, where an error ends the process
