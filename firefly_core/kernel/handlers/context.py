@@ -76,15 +76,20 @@ class Context:
         timeout: float | None = None,
         to: str | None = None,
         key: object = None,
+        wait_for_ready: bool = False,
     ) -> Any:
         """Call a remote and wait for its result, at most `timeout` seconds and never past this handler's deadline.
 
         Own server first, then a connected one, then one relay through a root. Of several providers the one with the
         fewest calls in flight answers; `key` always picks the same one for the same key, `to` names it (`"ranking-2"`).
+        While nobody who could answer is connected it ends Disconnected at once; with `wait_for_ready` it waits for one,
+        as long as it may take.
 
         Raises RemoteError, DeadlineExceeded, Disconnected, Overloaded, NoSuchMethod or NotAuthorized.
         """
-        return self._kernel.mesh.call(name, arguments, timeout=timeout, to=to, key=key, context=self)
+        return self._kernel.mesh.call(
+            name, arguments, timeout=timeout, to=to, key=key, wait_for_ready=wait_for_ready, context=self
+        )
 
     def notify(self, name: str, *arguments: Any, to: str | None = None, key: object = None) -> bool:
         """Call a remote without waiting for a result. False: it could not be sent."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.event import Event
 
 from firefly_core.errors import CallError, DeadlineExceeded, Disconnected, NoSuchMethod
 from firefly_core.kernel.handlers.handlers import Handler
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing"]
 
 ATTEMPTS = 3
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+"""Seconds between two looks of a call that waits for somebody who can answer."""
 
 
 class Outgoing:
@@ -41,9 +44,12 @@ class Outgoing:
         timeout: float | None = None,
         to: str | None = None,
         key: object = None,
+        wait_for_ready: bool = False,
         context: Context | None = None,
     ) -> Any:
         """Call a remote wherever it is, and give its result; see `Context.call`."""
+        if wait_for_ready:
+            return self._call_when_ready(name, arguments, timeout, to, key, context)
         own = self._kernel.handlers.remotes.get(name)
         if own is not None and to in (None, self._kernel.name, self._kernel.server) and key is None:
             return self._call_here(own, arguments, self._timeout(timeout, own.timeout, context), context)
@@ -75,6 +81,43 @@ class Outgoing:
                 again = not error.sent or (offer is not None and offer.idempotent)
                 if not again or attempts == ATTEMPTS:
                     raise
+
+    def _call_when_ready(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        timeout: float | None,
+        to: str | None,
+        key: object,
+        context: Context | None,
+    ) -> Any:
+        """Call as soon as somebody can answer, within the time that the call may take."""
+        known = self._providers.known(name, to)
+        now = self._kernel.clock.monotonic
+        ends = now() + self._timeout(timeout, known[0].remotes[name].timeout if known else None, context)
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self.call(name, arguments, timeout=ends - now(), to=to, key=key, context=context)
+            except Disconnected as error:
+                left = ends - now()
+                if error.sent or left <= pause:
+                    raise
+                self._wait_change(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _wait_change(self, seconds: float) -> None:
+        """Wait until a peer comes, goes or announces; not for long, because roots have peers that are not ours."""
+        changed = Event()
+
+        def listener(_peer: Peer, _connected: bool) -> None:
+            changed.set()
+
+        self._mesh.listeners.append(listener)
+        try:
+            changed.wait(seconds)
+        finally:
+            self._mesh.listeners.remove(listener)
 
     def notify(
         self,

@@ -228,6 +228,43 @@ def test_a_server_that_comes_back_is_callable_under_its_name(cluster):
         assert call(cluster, "who", to="ranking-1") == "ranking-1"
 
 
+@pytest.mark.parametrize("by", ["hub", "world"])
+def test_a_call_may_wait_for_somebody_who_can_answer(cluster, by):
+    cluster.crash("ranking-1")
+    cluster.crash("ranking-2")
+    gevent.sleep(1)
+    with pytest.raises(Disconnected) as away:
+        call(cluster, "add", 1, by=by)
+    assert not away.value.sent
+    waiting = gevent.spawn(call, cluster, "add", 1, by=by, timeout=30, wait_for_ready=True)
+    gevent.sleep(5)
+    assert not waiting.ready()
+    cluster.restart("ranking-2")
+    assert waiting.get(timeout=1) == 11
+
+
+def test_a_call_that_waits_ends_in_its_time_and_says_that_it_was_not_executed(cluster):
+    cluster.crash("ranking-1")
+    cluster.crash("ranking-2")
+    gevent.sleep(1)
+    begin = cluster.clock("hub").monotonic()
+    with pytest.raises(Disconnected) as away:
+        call(cluster, "rest", 1, wait_for_ready=True)
+    assert not away.value.sent
+    assert cluster.clock("hub").monotonic() - begin <= 0.55  # the remote's own timeout
+    runs.clear()
+
+
+def test_a_call_that_waited_is_not_sent_twice(cluster):
+    waiting = gevent.spawn(call, cluster, "rest", 0.4, to="ranking-1", timeout=5, wait_for_ready=True)
+    gevent.sleep(0.1)
+    cluster.crash("ranking-1")
+    with pytest.raises(Disconnected) as lost:
+        waiting.get(timeout=1)
+    assert lost.value.sent
+    assert runs == ["rest"]
+
+
 def test_a_notify_runs_without_an_answer(cluster):
     assert cluster.kernel("hub").mesh.notify("who", ())
     cluster.wait(lambda: runs)
