@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.errors import CallError, Refuse, Unavailable
@@ -18,6 +19,8 @@ __all__ = ["Logins"]
 
 SLICE = 1000
 """Players in one message to a directory that has come back."""
+STATES = 25
+"""States of sessions in one: each is 20 KiB at most."""
 
 
 class Logins:
@@ -68,13 +71,16 @@ class Logins:
             # Lost with the channel: the gate tells who is here when the directory comes back.
             peer.notify("firefly.logout", session.id, uid)
 
-    def keep(self, digest: bytes, state: dict[str, Any]) -> None:
-        """Have the state of a resumable session kept in case this gate dies; never blocks."""
+    def keep(self, states: Sequence[tuple[bytes, dict[str, Any]]]) -> bool:
+        """Have the states of resumable sessions kept in case this gate dies; never blocks. False: not all were sent."""
         directory = self._kernel.directory
         if directory is not None:
-            directory.refuge.keep(self._kernel.name, self._kernel.boot_id, digest, state)
-        elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
-            peer.notify("firefly.keep", digest, state)
+            for digest, state in states:
+                directory.refuge.keep(self._kernel.name, self._kernel.boot_id, digest, state)
+            return True
+        peer = self._kernel.mesh.peers.get(self._process)
+        slices = [states[begin : begin + STATES] for begin in range(0, len(states), STATES)]
+        return peer is not None and all(peer.notify("firefly.keep", each) for each in slices)
 
     def forget(self, digest: bytes) -> None:
         """Have it let go; never blocks."""
@@ -114,13 +120,15 @@ class Logins:
             raise Unavailable("nobody can say just now who is logged in") from error
 
     def _on_change(self, peer: Peer, connected: bool) -> None:
-        """Tell a directory that has come back who is here."""
+        """Tell a directory that has come back who is here; whoever has left meanwhile is then let go there."""
         if peer.name != self._process or not connected or peer.announced:
             return
-        self._gate.resumption.keep_all()
+        sent = self._gate.resumption.keep_all()
         players = [(uid, session.id, session.generation) for uid, session in self._gate.crowd.players.items()]
         for begin in range(0, len(players), SLICE):
-            peer.notify("firefly.players", players[begin : begin + SLICE])
+            sent = peer.notify("firefly.players", players[begin : begin + SLICE], False) and sent
+        if sent:
+            peer.notify("firefly.players", [], True)
 
     def _on_displace(self, _peer: Peer | None, sid: int, uid: Uid, generation: int) -> None:
         """End a session whose player has logged in elsewhere since."""

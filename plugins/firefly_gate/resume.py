@@ -165,7 +165,7 @@ class Resumption:
 
     def _give_back(self, digest: bytes, state: dict[str, Any]) -> None:
         """Have a state that could not be taken over kept for another attempt, as long as a client may come back."""
-        self._gate.logins.keep(digest, state)
+        self._gate.logins.keep([(digest, state)])
 
         def forget() -> None:
             if digest not in self._sessions and digest not in self._former:
@@ -204,10 +204,9 @@ class Resumption:
             self._gate.kernel.deadlines.arm(KEEP_DELAY, self._keep_changed)
         self._changed[session.id] = session
 
-    def keep_all(self) -> None:
-        """Have every session's state kept: the process that keeps them has come back."""
-        for session in self._sessions.values():
-            self._keep(session)
+    def keep_all(self) -> bool:
+        """Have every session's state kept: the process that keeps them has come back. False: not all were sent."""
+        return self._gate.logins.keep([state for session in self._sessions.values() for state in self._states(session)])
 
     def _keep_changed(self) -> None:
         changed, self._changed = self._changed, {}
@@ -216,7 +215,12 @@ class Resumption:
                 self._keep(session)
 
     def _keep(self, session: GateSession) -> None:
-        assert session.kept is not None
+        self._gate.logins.keep(self._states(session))
+
+    def _states(self, session: GateSession) -> list[tuple[bytes, dict[str, Any]]]:
+        """Give what is kept of a session, by what is remembered of its tokens."""
+        kept = session.kept
+        assert kept is not None
         state = {
             "uid": session.uid,
             "data": session.data.plain(),
@@ -224,9 +228,7 @@ class Resumption:
             "routes": session.routes or {},
             "timeout": self._gate.config.resume_timeout,
         }
-        self._gate.logins.keep(session.kept.digest, state)
-        if session.kept.former:
-            self._gate.logins.keep(session.kept.former, state)
+        return [(digest, state) for digest in (kept.digest, kept.former) if digest]
 
     def _continue(self, new: GateSession, session: GateSession) -> None:
         if new.closed or session.closed:

@@ -58,6 +58,8 @@ class Directory:
         mesh.methods["firefly.locate"] = lambda _peer, uid: self.locate(uid)
         mesh.listeners.append(self._on_change)
         self._boots: dict[str, int] = {}
+        self._unconfirmed: dict[str, dict[Uid, Login]] = {}
+        """By gate: who was there when its channel was lost, until it has said who is. A logout may be lost with it."""
 
     def __len__(self) -> int:
         return len(self._logins)
@@ -84,9 +86,14 @@ class Directory:
         if login is not None and (login.gate, login.sid) == (gate, sid):
             del self._logins[uid]
 
-    def players(self, gate: str, logins: list[tuple[Uid, int, int]]) -> None:
-        """Take over who is at a gate that has (again) connected; the higher generation stays."""
+    def players(self, gate: str, logins: list[tuple[Uid, int, int]], last: bool) -> None:
+        """Take over who is at a gate that has (again) connected; the higher generation stays.
+
+        With the `last` of them it has named everybody; who was there before, and was not named, is not.
+        """
+        unconfirmed = self._unconfirmed.get(gate, {})
         for uid, sid, generation in logins:
+            unconfirmed.pop(uid, None)
             mine = Login(gate, sid, generation)
             known = self._logins.get(uid)
             if known is None or known.generation <= generation:
@@ -95,6 +102,12 @@ class Directory:
                     self._displace(uid, known, generation)
             elif (known.gate, known.sid) != (gate, sid):
                 self._displace(uid, mine, known.generation)
+        if last:
+            for uid, login in unconfirmed.items():
+                if self._logins.get(uid) is login:
+                    del self._logins[uid]
+            self._unconfirmed.pop(gate, None)
+            self.refuge.confirm(gate)
 
     def locate(self, uid: Uid) -> str | None:
         """Give the process of the gate where a player is; None: he is away."""
@@ -113,7 +126,12 @@ class Directory:
             peer.notify("firefly.session", "displace", login.sid, uid, generation)
 
     def _on_change(self, peer: Peer, connected: bool) -> None:
-        """Forget the players of a gate that was started anew."""
-        if connected and self._boots.get(peer.name) != peer.boot_id:
-            self._boots[peer.name] = peer.boot_id
-            self._logins = {uid: login for uid, login in self._logins.items() if login.gate != peer.name}
+        """Forget the players of a gate that was started anew; of one that is back, wait for who is still there."""
+        if not connected:
+            return
+        gate = peer.name
+        if self._boots.get(gate) != peer.boot_id:
+            self._boots[gate] = peer.boot_id
+            self._logins = {uid: login for uid, login in self._logins.items() if login.gate != gate}
+        elif not peer.announced:
+            self._unconfirmed[gate] = {uid: login for uid, login in self._logins.items() if login.gate == gate}

@@ -29,10 +29,12 @@ class Refuge:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._kept: dict[bytes, Kept] = {}
+        self._unconfirmed: dict[str, dict[bytes, Kept]] = {}
+        """By gate: what was kept when its channel was lost; it may have been let go meanwhile."""
         self._players: dict[Uid, set[bytes]] = {}
         """The digests of each player's sessions: one, but for a moment where he has just logged in elsewhere."""
         mesh = kernel.mesh
-        mesh.methods["firefly.keep"] = lambda peer, *rest: self.keep(peer.name, peer.boot_id, *rest)
+        mesh.methods["firefly.keep"] = self._on_keep
         mesh.methods["firefly.forget"] = lambda _peer, digest: self.forget(digest)
         mesh.methods["firefly.claim"] = lambda _peer, *rest: self.claim(*rest)
         mesh.listeners.append(self._on_change)
@@ -66,6 +68,10 @@ class Refuge:
                 self._kernel.deadlines.arm(found[2]["timeout"], partial(self._let_go, former, found))
         return found[2] if found is not None else None
 
+    def _on_keep(self, peer: Peer, states: list[tuple[bytes, dict[str, Any]]]) -> None:
+        for digest, state in states:
+            self.keep(peer.name, peer.boot_id, digest, state)
+
     def _put(self, digest: bytes, kept: Kept) -> None:
         self._kept[digest] = kept
         self._players.setdefault(kept[2]["uid"], set()).add(digest)
@@ -85,9 +91,18 @@ class Refuge:
         if self._kept.get(digest) is kept:
             self._take(digest)
 
+    def confirm(self, gate: str) -> None:
+        """Let go what a gate that is back has not kept anew: those sessions have ended, or have another token."""
+        for digest, kept in self._unconfirmed.pop(gate, {}).items():
+            if self._kept.get(digest) is kept:
+                self._take(digest)
+
     def _on_change(self, peer: Peer, connected: bool) -> None:
         """Let the sessions of a gate that was lost go in time, unless it is back by then."""
         if connected:
+            if not peer.announced:
+                mine = peer.name, peer.boot_id
+                self._unconfirmed[peer.name] = {digest: kept for digest, kept in self._kept.items() if kept[:2] == mine}
             return
         boot_id = peer.boot_id
         of_gate = [

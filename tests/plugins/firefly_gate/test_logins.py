@@ -1,5 +1,7 @@
 """One login a player in the whole cluster, whichever gates he comes through, and whatever dies."""
 
+import contextlib
+
 import gevent
 import pytest
 
@@ -111,3 +113,57 @@ def test_a_player_who_left_may_come_through_the_other_gate(cluster):
     west = cluster.connect("west")
     assert west.request("login", 7) == 7
     assert ended == [7]
+
+
+@contextlib.contextmanager
+def without_directory(cluster):
+    """Let a gate lose the directory, which goes on living."""
+    hub = cluster.kernel("hub")
+    cluster.network.cut("east-1", "hub-1", both=True)
+    cluster.network.reset("east-1", "hub-1")
+    cluster.wait(lambda: not hub.mesh.peers["east-1"].connected)
+    yield
+    cluster.network.heal()
+    cluster.wait(lambda: hub.mesh.peers["east-1"].connected, timeout=30)
+    gevent.sleep(0.1)
+
+
+def test_who_left_while_the_directory_was_out_of_reach_is_there_no_more(cluster):
+    stays, leaves = cluster.connect("east"), cluster.connect("east")
+    for uid, client in ((7, stays), (8, leaves)):
+        client.request("login", uid)
+        client.request("firefly.token")
+    elsewhere = cluster.connect("west")
+    elsewhere.request("login", 9)
+    hub = cluster.kernel("hub").directory
+    assert (len(hub), len(hub.refuge)) == (3, 2)
+    with without_directory(cluster):
+        leaves.write(b'{"cmd": "goodbye"}\n')
+        leaves.wait_closed()
+    assert (len(hub), len(hub.refuge)) == (2, 1)
+    assert [hub.locate(uid) for uid in (7, 8, 9)] == ["east-1", None, "west-1"]
+    assert stays.request("echo", 1) == 1
+
+
+def test_who_logged_in_elsewhere_meanwhile_stays_there(cluster):
+    east, west = cluster.connect("east"), cluster.connect("west")
+    east.request("login", 7)
+    with without_directory(cluster):
+        west.request("login", 7)
+    east.wait_closed()
+    assert east.goodbye == "logged_in_elsewhere"
+    assert cluster.kernel("hub").directory.locate(7) == "west-1"
+    assert west.request("echo", 1) == 1
+
+
+def test_a_thousand_sessions_are_told_to_a_directory_that_comes_back(cluster):
+    count = 1100
+    for uid in range(count):
+        client = cluster.connect("east")
+        client.request("login", uid)
+        client.request("firefly.token")
+    hub = cluster.kernel("hub").directory
+    with without_directory(cluster):
+        pass
+    assert (len(hub), len(hub.refuge)) == (count, count)
+    assert len(players(cluster)) == count
