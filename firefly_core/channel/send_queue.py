@@ -7,6 +7,9 @@ from collections.abc import Hashable
 
 __all__ = ["SendQueue"]
 
+PIECE_COST = 128
+"""Bytes that a waiting piece takes beside its own."""
+
 
 class SendQueue:
     """Bytes waiting for the peer. A piece with a key may be replaced by a newer one as long as none of it was sent."""
@@ -21,6 +24,11 @@ class SendQueue:
 
     def __len__(self) -> int:
         return len(self._cells)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes: many small pieces take more than their bytes."""
+        return self.size + PIECE_COST * len(self._cells)
 
     def append(self, data: bytes, key: Hashable = None) -> bool:
         """Wait behind the others; with a `key`, in place of the unsent piece of that key. True: replaced."""

@@ -36,8 +36,8 @@ class StreamReceiver(Receiver, Protocol):
 class StreamLimits:
     """The bounds of a stream, one object for all streams of a listener.
 
-    `max_queue`: unsent bytes; over it the peer is a `slow_consumer`, and so is one that takes nothing for
-    `send_timeout` seconds. `chunk`: bytes taken by one read. `pause_when_queued`: whether reading waits for the queue.
+    `max_queue`: unsent bytes, and 128 for each piece; over it the peer is a `slow_consumer`, and so is one that takes
+    nothing for `send_timeout` seconds. `chunk`: bytes of one read. `pause_when_queued`: whether reading waits for the queue.
     """
 
     __slots__ = ("chunk", "max_queue", "pause_when_queued", "send_timeout")
@@ -202,7 +202,7 @@ class Stream:
         self._drained = callback
 
     def _bounded(self) -> bool:
-        if self._queue is not None and self._queue.size > self._limits.max_queue:
+        if self._queue is not None and self._queue.weight > self._limits.max_queue:
             self.close("slow_consumer")
             return False
         return True

@@ -100,7 +100,11 @@ class GateConfig:
     idle_timeout: float = key(
         duration(0, 86_400), "seconds of silence after which a client that cannot be asked is closed; 0: never", 0.0
     )
-    queue: int = key(size_rule(4 * KiB, 64 * MiB), "unsent bytes at which a client is too slow and closed", 256 * KiB)
+    queue: int = key(
+        size_rule(4 * KiB, 64 * MiB),
+        "unsent bytes, and 128 for each message, at which a client is too slow and closed",
+        256 * KiB,
+    )
     send_timeout: float = key(duration(0.1, 600), "seconds without progress at which such a client is closed", 5.0)
     timeout: float = key(duration(0.001, 86400), "seconds a command may take that does not say so itself", 10.0)
     in_flight: int = key(integer(1, 1024), "commands of one session that may be open at a node", 64)

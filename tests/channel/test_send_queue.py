@@ -1,5 +1,7 @@
 """What waits to be sent: in order, counted to the byte, with newer pieces in the place of older ones of their key."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +58,14 @@ def test_join_gives_whole_pieces_up_to_about_the_limit():
     for _ in range(10):
         queue.append(b"y" * 10)
     assert queue.join(25) == b"x" * 10 + b"y" * 20
+
+
+def test_the_weight_is_near_what_the_pieces_take_in_memory():
+    tracemalloc.start()
+    queue = SendQueue(b"first")
+    for number in range(2000):
+        queue.append(b"%07d" % number)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert queue.size == 5 + 2000 * 7
+    assert held * 0.7 <= queue.weight <= held * 1.5

@@ -143,6 +143,16 @@ def test_a_reader_that_is_too_far_behind_is_closed(pair):
     assert owner.stream.queued == 0
 
 
+def test_many_small_pieces_weigh_what_they_take_in_memory(pair):
+    _, owner = pair
+    fill(owner)
+    begun, pieces = owner.stream.queued, 0
+    while owner.stream.write(b"x"):
+        pieces += 1
+    assert owner.ended == ["slow_consumer"]
+    assert pieces <= (100_000 - begun) // 128
+
+
 def test_a_reader_that_takes_nothing_for_too_long_is_closed(pair):
     _, owner = pair
     fill(owner)
