@@ -37,7 +37,7 @@ class StreamLimits:
     """The bounds of a stream, one object for all streams of a listener.
 
     `max_queue`: unsent bytes, and 128 for each piece; over it the peer is a `slow_consumer`, and so is one that takes
-    nothing for `send_timeout` seconds. `chunk`: bytes of one read. `pause_when_queued`: whether reading waits for the queue.
+    nothing for `send_timeout` seconds. `chunk`: bytes of one read. `pause_when_queued`: reading waits for the queue.
     """
 
     __slots__ = ("chunk", "max_queue", "pause_when_queued", "send_timeout")
