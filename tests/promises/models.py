@@ -77,6 +77,18 @@ class Everything(CachedModel):
     friend = peewee.ForeignKeyField("self", null=True, lazy_load=False)
 
 
+class Purse(CachedModel):
+    """A rule that only the database knows."""
+
+    gold = peewee.IntegerField(default=0, constraints=[peewee.Check("gold >= 0")])
+
+
+class Title(CachedModel):
+    """An indexed text that can be longer than PostgreSQL's indexes take."""
+
+    text = peewee.CharField(max_length=9000, index=True)
+
+
 class Tale(CachedModel):
     """A record of some 264 bytes."""
 

@@ -11,7 +11,18 @@ from firefly_dbcache.database.database import Database, wrapped_errors
 
 __all__ = ["MysqlDatabase"]
 
-UNKNOWN_COLUMN = 1054
+REFUSALS = {
+    1054: "unknown column",
+    1118: "row too large for its table",
+    1292: "wrong value",
+    1366: "wrong value for a column",
+    1644: "refused by a trigger",
+    1690: "value out of range",
+    3140: "no valid JSON",
+    3819: "CHECK constraint, in MySQL",
+    4025: "CHECK constraint, in MariaDB",
+}
+"""Errors of a row that PyMySQL calls operational, as if trying again could help."""
 LONGER = 8
 """A text of a row grows by this at most on its way into a statement: four bytes a character, each escaped."""
 ROOM = 1024
@@ -50,7 +61,7 @@ class MysqlDatabase(Database):
 
     def refuses(self, error: Exception) -> bool:
         code = error.args[0] if error.args else None
-        return code == UNKNOWN_COLUMN or super().refuses(error)
+        return code in REFUSALS or super().refuses(error)
 
     def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
         key = next(iter(columns))

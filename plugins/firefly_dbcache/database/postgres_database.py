@@ -12,6 +12,8 @@ from firefly_dbcache.database.sqlite_database import upsert_by_conflict
 __all__ = ["PostgresDatabase"]
 
 
+REFUSALS = ("22", "23", "44", "54", "42703", "P0001")
+"""SQLSTATEs of bad data, constraints, the program's limits (a text too long for its index), unknown columns, triggers."""
 SERIALS = {"SERIAL": "INTEGER", "BIGSERIAL": "BIGINT"}
 
 
@@ -41,8 +43,7 @@ class PostgresDatabase(Database):
 
     def refuses(self, error: Exception) -> bool:
         cause = getattr(error, "orig", None) or error.__cause__
-        missing = type(cause).__name__ == "UndefinedColumn"
-        return missing or super().refuses(error)
+        return (getattr(cause, "sqlstate", None) or "").startswith(REFUSALS) or super().refuses(error)
 
     def upsert(self, connection: Any, table: peewee.Table, columns: dict[str, str]) -> str:
         """All rows in one statement, a list of values for each column: much less work than a statement a row."""

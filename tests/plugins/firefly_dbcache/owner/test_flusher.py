@@ -1,6 +1,7 @@
 """Writing behind, while databases refuse rows, die, freeze, fill and are locked."""
 
 import json
+import random
 import time
 
 import gevent
@@ -9,7 +10,7 @@ import pytest
 
 from firefly_core.errors import StorageUnavailable
 from tests.promises import lab
-from tests.promises.models import Hero, Item
+from tests.promises.models import Hero, Item, Purse, Title
 
 POISONED = 7
 
@@ -65,6 +66,26 @@ def test_poisoned_rows_go_to_the_dead_letters_and_the_others_to_the_database(tmp
         assert len(stored(db)) == 295
         assert db.owner.flusher.flush(5)
         assert all("null" in letter.error.lower() for letter in db.owner.letters.letters.values())
+
+
+def test_a_rule_that_only_the_database_knows_refuses_one_row_and_no_other(tmp_path, database):
+    with lab.running(tmp_path, [Purse], database=database) as db:
+        db.create(Purse, gold=-5)
+        db.create(Purse, gold=5)
+        lab.wait_until(lambda: db.owner.letters.letters)
+        assert run(db, "SELECT gold FROM purse") == [(5,)]
+        (letter,) = db.owner.letters.letters.values()
+        assert "constraint" in letter.error.lower()
+
+
+def test_a_text_too_long_for_its_index_refuses_one_row_and_no_other(tmp_path, postgres):
+    text = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9000), k=9000)))  # the index would compress others
+    with lab.running(tmp_path, [Title], database=postgres.fresh("titles")) as db:
+        db.create(Title, text=text)
+        db.create(Title, text="short")
+        lab.wait_until(lambda: db.owner.letters.letters)
+        assert run(db, "SELECT text FROM title") == [("short",)]
+        assert db.get(Title, 1).text == text
 
 
 def test_good_rows_do_not_wait_for_the_poisoned_one(db):
