@@ -1,4 +1,4 @@
-"""Rows P1 to P4: players whose servers die, who log in twice, and who come back with tokens that are not theirs."""
+"""Rows P1 to P5: players whose servers die, who log in twice, who come back, and who come back as somebody else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gevent
 
 from firefly_core import command, on_disconnect, on_login
 from firefly_core.errors import Disconnected, RemoteError
-from firefly_core.testing import FakeClient, InProcessCluster, virtual_time
+from firefly_core.testing import Conditions, FakeClient, InProcessCluster, virtual_time
 from tests.promises.ledger import Outcome, Row
 from tests.promises.storm import storm
 
@@ -40,6 +40,8 @@ listen = "tcp://127.0.0.1:10002"
 roots = ["east", "west"]
 """
 EVERY = 5.0
+WAY = 0.01
+"""Seconds that a message is under way, where lines break in the middle of something."""
 MANY = 20
 """Kills from which on the storm has its full number of players."""
 here: dict[int, int] = {}
@@ -155,9 +157,9 @@ def _wrong(number: int, used: str, token: str, chance: random.Random) -> str:
     ][number % 5]
 
 
-def _opens(client: FakeClient, token: str) -> bool:
+def _opens(client: FakeClient, token: str, **more: str) -> bool:
     try:
-        client.request("firefly.resume", {"token": token})
+        client.request("firefly.resume", {"token": token, **more})
     except RemoteError as error:
         return error.code != "bad_token"
     return True
@@ -190,9 +192,79 @@ def p4_gates(count: int) -> Outcome:
     return Outcome(count, figure, not failed and not left)
 
 
+def p5_answers(count: int) -> Outcome:
+    """A line breaks at any moment of a resume, at one gate or by way of another, `count` times; who comes back?"""
+    chance = random.Random(1)
+    lost = opened = 0
+    with playing() as made:
+        assert made.network is not None
+        made.network.set_conditions("*", "*", Conditions(delay=WAY))
+        hub = made.kernel("hub")
+        for uid in range(1, count + 1):
+            _wait_for_gates(made)
+            gates = chance.sample(["east", "west"], 2)
+            player = made.connect(gates[0], host="player")
+            player.request("login", uid)
+            body = {"token": player.request("firefly.token")["token"], "nonce": f"the nonce of player {uid}"}
+            player.abort()
+            _break_off(made, gates[chance.random() < 0.3], body, chance)
+            client = _insists(made, chance.choice(gates), body)
+            lost += client is None or client.request("work", 0) is not None
+            _wait_for_gates(made)
+            for used in (body, {"token": body["token"]}, {**body, "nonce": "of somebody else"}):
+                opened += _opens(made.connect(chance.choice(gates)), **used)
+            if client is not None:
+                client.write(b'{"cmd": "goodbye"}\n')
+            gevent.sleep(0.1)
+        made.wait(lambda: not any(here.values()))
+        gevent.sleep(60)
+        left = len(hub.directory) + len(hub.directory.refuge)
+    figure = (
+        f"{lost} of {count:,} did not come back, {opened} of {3 * count:,} used tokens opened a session, "
+        f"{left} sessions left over at the end"
+    )
+    return Outcome(count, figure, not lost and not opened and not left)
+
+
+def _wait_for_gates(made: InProcessCluster) -> None:
+    peers = made.kernel("hub").mesh.peers
+    made.wait(lambda: sum(peer.connected for peer in peers.values()) == 2, timeout=30)
+
+
+def _break_off(made: InProcessCluster, gate: str, body: dict[str, str], chance: random.Random) -> None:
+    """Resume on a line that breaks meanwhile, or whose gate loses the directory."""
+    assert made.network is not None
+    link = ("player", f"{gate}-1") if chance.random() < 0.7 else (f"{gate}-1", "hub-1")
+    gevent.spawn_later(chance.uniform(0, 6 * WAY), made.network.reset, *link)
+    client = made.connect(gate, host="player")
+    with contextlib.suppress(RemoteError, Disconnected):
+        client.request("firefly.resume", body)
+    gevent.sleep(6 * WAY)
+    client.abort()
+
+
+def _insists(made: InProcessCluster, gate: str, body: dict[str, str]) -> FakeClient | None:
+    """Resume, as soon as the gate can say whose token it is; None where it is nobody's."""
+    for _ in range(100):
+        client = made.connect(gate, host="player")
+        client._number = 100  # a client never uses a request's id twice
+        try:
+            client.request("firefly.resume", body)
+        except RemoteError as error:
+            if error.code != "unavailable":
+                return None
+            gevent.sleep(0.2)
+        else:
+            return client
+    return None
+
+
 ROWS = [
     Row("P1", "players see no more of servers that die than that they are away", p1_storm, 0, 24),
     Row("P2", "of two logins of a player exactly one stays", p2_logins, 40, 1_000),
     Row("P3", "only the right token, in time, once, resumes a session", p3_tokens, 20, 1_000),
     Row("P4", "a player goes on through another gate, behind his last command", p4_gates, 10, 1_000),
+    Row(
+        "P5", "a player whose resume is answered into a broken line comes back, and nobody else", p5_answers, 20, 1_000
+    ),
 ]
