@@ -261,6 +261,11 @@ class GateSession(Session, Connection):
 
     # ----------------------------------------------------------------------------------------------- ending
 
+    def let_go(self) -> None:
+        """Be no circle with the stream, once all is over: those wait for the garbage collector, with all they hold."""
+        if self.stream.receiver is self:
+            self.stream.receiver = Discarded()
+
     def on_close(self, reason: str) -> None:
         """Note that the connection has ended; a session that can be resumed waits for its client."""
         self.release()

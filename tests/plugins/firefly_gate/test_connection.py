@@ -1,7 +1,11 @@
 """How long a silent client is borne, by format and configuration."""
 
+import gc
+import socket
+
 import gevent
 import pytest
+from firefly_gate.session import GateSession
 
 from firefly_core import command
 from firefly_core.testing import Conditions, InProcessCluster, virtual_time
@@ -118,3 +122,28 @@ def test_a_broken_connection_is_no_circle_that_keeps_what_had_arrived(connect, p
     failure = session.wire.failure or session.layer.failure
     assert failure is not None
     assert (failure.__traceback__, failure.__context__, failure.__cause__) == (None, None, None)
+
+
+def test_a_session_that_is_over_needs_no_garbage_collector():
+    text = TOML.replace("KEYS", "")
+    for port in (11009, 11010, 11011):
+        text = text.replace(f":{port}", ":0")
+    with InProcessCluster(text, handlers={"gate": [login, rest]}, network="sockets") as cluster:
+        cluster.start()
+        gate = cluster.kernel("gate").services["gate"]
+        address = gate.doors[1].address.split(":")
+        gc.collect()
+        before = sum(isinstance(found, GateSession) for found in gc.get_objects())
+        gc.disable()
+        try:
+            for words in [b'{"id":1,"cmd":1,"body":7}\n', b"garbage", b'{"id":1,"cmd":1,"body":8}\n{'] * 5:
+                accepted = gate.counts.accepted
+                with socket.create_connection(address) as client:
+                    client.sendall(words)
+                    cluster.wait(lambda accepted=accepted: gate.counts.accepted > accepted)
+                cluster.wait(lambda: not gate.crowd.sessions)
+            gevent.sleep(0.05)
+            left = sum(isinstance(found, GateSession) for found in gc.get_objects())
+        finally:
+            gc.enable()
+        assert left - before <= 2  # a runner knows what it ran last
