@@ -13,7 +13,7 @@ __all__ = ["PostgresDatabase"]
 
 
 REFUSALS = ("22", "23", "44", "54", "42703", "P0001")
-"""SQLSTATEs of bad data, constraints, the program's limits (a text too long for its index), unknown columns, triggers."""
+"""SQLSTATEs: bad data, constraints, the program's limits (a text too long for its index), unknown columns, triggers."""
 SERIALS = {"SERIAL": "INTEGER", "BIGSERIAL": "BIGINT"}
 
 

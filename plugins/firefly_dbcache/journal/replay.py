@@ -82,8 +82,8 @@ class Replay:
                 yield from self._checkpoint(segment)
                 expected = segment.first
                 continue
-            if expected is None:
-                expected = min(segment.first, self.cursor + 1)
+            if expected is None or expected <= segment.first <= self.cursor + 1:
+                expected = min(segment.first, self.cursor + 1)  # what lies before the cursor may have been removed
             if segment.first != expected:
                 self._damaged(segment, 0, f"records {expected} to {segment.first - 1} are missing")
             expected = segment.first
@@ -96,8 +96,10 @@ class Replay:
 
     def _checkpoint(self, segment: Segment) -> Iterator[tuple[Segment, Run]]:
         """Give a checkpoint's rows as of the sequence before it; it was renamed when whole, so it has no torn tail."""
-        data = segment.load()
         self.last = max(self.last, segment.first - 1)
+        if self.cursor >= self.last:  # the database took all of it while it was written, and newer states since
+            return
+        data = segment.load()
         for found in segment.runs(data):
             if isinstance(found, Damage):
                 self._damaged(segment, found.offset, f"{found.reason} in a checkpoint")

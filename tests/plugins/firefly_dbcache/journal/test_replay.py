@@ -405,6 +405,27 @@ def test_an_error_of_the_disk_ends_the_segment_and_a_checkpoint_begins_anew(tmp_
         assert [hero.gold for hero in db.many(Hero, range(1, 6))] == [1, 2, 103, 4, 5]
 
 
+@pytest.mark.parametrize("adds", [1, 300])
+def test_a_checkpoint_that_the_database_has_overtaken_brings_no_older_state_back(tmp_path, adds):
+    def work(db):
+        owner = db.owner
+        heroes(db, 5)
+        checkpoint = owner.journal.begin_checkpoint()
+        bodies = list(owner.upkeep._bodies(owner.upkeep._rows()))
+        for _ in range(adds):
+            db.add(Hero, 3, gold=100)
+        assert owner.flusher.flush(5)
+        if adds > 1:
+            lab.wait_until(lambda: len(segments(tmp_path)) == 1)
+        db.add(Hero, 4, gold=100)
+        checkpoint.write_blocking(owner._disk, bodies)  # and the kill comes before anybody heard of it
+
+    crashed(tmp_path, work, segment=4096)
+    with lab.running(tmp_path) as db:
+        assert [hero.gold for hero in db.many(Hero, range(1, 6))] == [1, 2, 3 + adds * 100, 104, 5]
+        assert db.owner.recovered == 1
+
+
 def test_nothing_is_acknowledged_after_a_failed_fsync_and_it_is_never_tried_again_on_that_file(tmp_path):
     disk = BadDisk()
     with lab.running(tmp_path, parts={"disk": disk}, sync_interval=30.0) as db:
