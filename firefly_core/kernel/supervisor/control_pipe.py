@@ -23,7 +23,8 @@ only the same user may open. Both are answered with the same number, by a result
                                         "processes": {"world-1": report}}. What has problems anywhere changes nothing
     restart name [force]                let it finish, end it, start it, also one that was given up or stopped; refused
                                         when it could not start as everything is on disk now, unless by `force`
-    drain name [seconds]                route around it, let it finish what it has, end it; it stays away
+    drain name [seconds]                route around it, let it finish what it has, end it; it stays away until it is
+                                        restarted, over reloads too
     stop [name] [now]                   the same; without a name everything, and `firefly-run` ends. `now`: at once
 `restart`, `drain` and `stop` are answered {"accepted": true} at once, or with "wait": true when it is done.
 

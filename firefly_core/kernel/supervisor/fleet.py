@@ -88,8 +88,9 @@ class Fleet:
     def adopt(self, plan: Plan) -> list[Stage]:
         """Take a new plan; gives what is to be stopped and started, stage after stage, to make it true.
 
-        Whose declaration is the same runs on; who had given up is tried again.
+        Whose declaration is the same runs on; who had given up is tried again; who was stopped or drained stays away.
         """
+        resting = [child for child in self if child.state is State.STOPPED]
         before = dict(self._children)
         former = {server.name: server for server in self.plan.servers}
         moved = _moved(self.plan, plan)
@@ -99,9 +100,9 @@ class Fleet:
         changed = [
             child
             for child in before.values()
-            if child not in gone and child.server.fingerprint != former[child.server.name].fingerprint
+            if child not in (*gone, *resting) and child.server.fingerprint != former[child.server.name].fingerprint
         ]
-        tried = [child for child in self if child.state in OVER and child not in changed]
+        tried = [child for child in self if child.state in OVER and child not in (*changed, *resting)]
         if moved:
             return [Stage(stop=gone + changed, start=changed + tried)]
         rolling = [Stage(stop=[child], start=[child]) for child in changed]

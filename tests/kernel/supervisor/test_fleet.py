@@ -91,6 +91,16 @@ def test_whoever_is_leaving_is_stopped_with_the_others_as_long_as_he_runs(fleet)
     assert [child.name for wave in fleet.stop_waves() for child in wave] == ["world-1", "world-2"]
 
 
+@pytest.mark.parametrize("fingerprint", ["1", "2"])
+def test_who_was_stopped_by_somebody_stays_away_over_a_reload_and_who_gave_up_does_not(fleet, fingerprint):
+    fleet.get("world-1").state = State.STOPPED
+    fleet.get("old-1").state = State.FATAL
+    newer = plan(server("gate", door=True, held=(address(1),)), server("world", fingerprint, replicas=2), server("old"))
+    started = [name for _, names_of_it in names(fleet.adopt(newer)) for name in names_of_it]
+    assert started == (["old-1"] if fingerprint == "1" else ["world-2", "old-1"])
+    assert fleet.get("world-1").server.fingerprint == fingerprint
+
+
 def test_all_ready_and_all_over_count_every_process(fleet):
     assert fleet.all_ready()
     assert not fleet.all_over()
