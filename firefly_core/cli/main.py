@@ -25,6 +25,8 @@ OWN = {
     "stop": "End a process, a server, or everything.",
 }
 HIDDEN = ("plan",)
+FALLBACK = {"status": "Say how every process does."}
+"""Own commands that a plugin may replace by a better one."""
 PLUGINS_TITLE = "Commands of plugins"
 
 
@@ -33,24 +35,30 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names of all commands, own ones first."""
-        return [*OWN, *sorted(_of_plugins(ctx, quiet=True))]
+        return list(dict.fromkeys((*OWN, *FALLBACK, *sorted(_of_plugins(ctx, quiet=True)))))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; None when neither Firefly nor a plugin has it."""
         if cmd_name in OWN or cmd_name in HIDDEN:
-            command: click.Command = getattr(importlib.import_module(f"firefly_core.cli.{cmd_name}"), cmd_name)
-            return command
+            return _own(cmd_name)
         with reported():
-            return _of_plugins(ctx, quiet=False).get(cmd_name)
+            offered = _of_plugins(ctx, quiet=False).get(cmd_name)
+        return _own(cmd_name) if offered is None and cmd_name in FALLBACK else offered
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list for `--help` without importing our own commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(OWN.items()))
-        offered = sorted(_of_plugins(ctx, quiet=True).items())
+            offered = _of_plugins(ctx, quiet=True)
+            kept = {name: text for name, text in FALLBACK.items() if name not in offered}
+            formatter.write_dl(sorted({**OWN, **kept}.items()))
         if offered:
             with formatter.section(PLUGINS_TITLE):
-                formatter.write_dl([(name, command.get_short_help_str()) for name, command in offered])
+                formatter.write_dl([(name, each.get_short_help_str()) for name, each in sorted(offered.items())])
+
+
+def _own(name: str) -> click.Command:
+    command: click.Command = getattr(importlib.import_module(f"firefly_core.cli.{name}"), name)
+    return command
 
 
 def _of_plugins(ctx: click.Context, *, quiet: bool) -> dict[str, click.Command]:

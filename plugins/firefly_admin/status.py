@@ -1,6 +1,6 @@
 """`firefly-run status`: how every server does, as the admin server tells it.
 
-Exits with 0 when everything is up, 1 when something is not or nobody answers.
+Exits with 0 when everything is up, 1 when something is not or nobody answers; then the supervisor's word is shown.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import click
 
 from firefly_admin.access import TOKEN_FILE, kept_token
 from firefly_core.cli.invocation import Invocation, loading
+from firefly_core.cli.status import show_processes
 from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.config.cluster import Cluster, load
 
@@ -93,7 +94,12 @@ def status(invocation: Invocation, as_json: bool) -> None:
     """Say how every server does."""
     with loading():
         desk = Desk.of(load(invocation.path, overrides=invocation.overrides))
-    topology = desk.get("/api/topology")
+    try:
+        topology = desk.get("/api/topology")
+    except click.ClickException as problem:
+        problem.show()
+        show_processes(invocation, as_json=as_json)
+        sys.exit(1)
     if as_json:
         click.echo(json.dumps(topology, indent=2))
     elif sys.stdout.isatty():

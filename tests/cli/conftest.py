@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
 GAME = """
 from typing import Any
@@ -140,19 +142,6 @@ def environment(path: Path | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FIREFLY_")}
     folders = [ROOT, ROOT / "plugins", *([path] if path is not None else [])]
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that are free, below the range from which Linux takes the near ends of connections."""
-    found: list[int] = []
-    start = 20_000 + os.getpid() % 5000
-    for port in range(start, 32_000):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free port")
 
 
 @pytest.fixture

@@ -93,6 +93,22 @@ def test_nobody_who_answers_a_wrong_token_and_no_token_are_said_in_a_line(desk, 
     assert "x" * 40 not in ended.output
 
 
+def test_while_the_admin_is_away_the_supervisors_word_is_shown(desk, run, monkeypatch):
+    asked = []
+
+    def ask(path, what, **values):
+        asked.append((path.name, what))
+        process = {"name": "world-1", "state": "fatal", "since": 0, "pid": None, "starts": 5, "crashes": 5}
+        return {"supervisor": {}, "processes": [{**process, "ending": "SIGSEGV"}]}
+
+    monkeypatch.setattr("firefly_core.cli.operator.ask", ask)
+    ended = run(desk, port=1)
+    assert ended.exit_code == 1
+    assert asked == [("firefly.sock", "status")]
+    assert "nobody answers at http://127.0.0.1:1: " in ended.output
+    assert [line.split()[:2] for line in ended.output.splitlines()][-1] == ["world-1", "fatal"]
+
+
 def test_a_game_without_an_admin_is_told_how_to_get_one(tmp_path):
     file = tmp_path / "firefly.toml"
     file.write_text('[firefly]\nplugins = ["root", "admin"]\n[servers.gate.root]\nlisten = "tcp://127.0.0.1:10000"\n')
