@@ -220,7 +220,9 @@ class Newcomers:
         except OSError as error:
             self.ends["lost" if not isinstance(error, TimeoutError) else "hung"] += 1
         else:
-            self.ends["answered" if b'"body":7' in answer.replace(b" ", b"") else "closed"] += 1
+            answer = answer.replace(b" ", b"")
+            told = "told to go" if b'"cmd":"goodbye"' in answer else "closed without a word"
+            self.ends["answered" if b'"body":7' in answer else told] += 1
         self.slowest = max(self.slowest, time.monotonic() - began)
 
 
@@ -256,12 +258,13 @@ def a48_reloads(count: int) -> Outcome:
         newcomers.join()
         starts = game.wait_state("gate-1", "ready")["starts"]
     came = newcomers.ends.total()
-    bad = {end: number for end, number in newcomers.ends.items() if end != "answered"}
+    told = newcomers.ends["told to go"]
+    bad = {end: number for end, number in newcomers.ends.items() if end not in ("answered", "told to go")}
     figure = (
         f"{newcomers.ends['refused']} of {came:,} refused at {came / seconds:.0f}/s over {count} reloads, "
-        f"{starts - 1} of which started the gate anew; others {bad or 'all answered'}, "
+        f"{starts - 1} of which started the gate anew; others {bad or 'none'}, "
         f"at most {newcomers.slowest:.1f} s; "
-        f"live sessions closed: {dropped['code']} by new code, {dropped['gate']} by a new gate"
+        f"{told} had got in just before and were told to go; live sessions closed: {dropped['code']} by new code, {dropped['gate']} by a new gate"
     )
     return Outcome(came, figure, not bad and dropped["code"] == 0 and starts == 1 + count // 2)
 
