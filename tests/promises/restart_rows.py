@@ -264,7 +264,8 @@ def a48_reloads(count: int) -> Outcome:
         f"{newcomers.ends['refused']} of {came:,} refused at {came / seconds:.0f}/s over {count} reloads, "
         f"{starts - 1} of which started the gate anew; others {bad or 'none'}, "
         f"at most {newcomers.slowest:.1f} s; "
-        f"{told} had got in just before and were told to go; live sessions closed: {dropped['code']} by new code, {dropped['gate']} by a new gate"
+        f"{told} had got in just before and were told to go; "
+        f"live sessions closed: {dropped['code']} by new code, {dropped['gate']} by a new gate"
     )
     return Outcome(came, figure, not bad and dropped["code"] == 0 and starts == 1 + count // 2)
 
