@@ -40,6 +40,7 @@ plugins = ["gate", "root", "node", "protocols"]
 listen = {{ url = "tcp://127.0.0.1:{gate}", protocol = "json" }}
 rate = "off"
 max_sessions = 20000
+heartbeat = 3600.0  # the clients of benchmarks.sink only read
 login_timeout = {timeout}
 [servers.gate.root]
 listen = "tcp://127.0.0.1:{root}"
