@@ -15,15 +15,19 @@ from firefly_core.kernel.supervisor.inquiry import ask
 
 __all__ = ["REFUSED", "order"]
 
+ALIVE = 10.0
+"""Seconds within which a supervisor that lives says how it is."""
 REFUSED = 1
 """What the commands exit with when nothing was done."""
 
 
 def order(invocation: Invocation, what: str, *, timeout: float | None = None, **values: Any) -> Any:
     """Ask the `firefly-run` of this firefly.toml; says on stderr why it was refused, and exits then."""
-    var = var_folder(invocation.path, os.environ, invocation.overrides)
+    path = socket_path(var_folder(invocation.path, os.environ, invocation.overrides), invocation.path)
     try:
-        return ask(socket_path(var, invocation.path), what, timeout=timeout, **values)
+        if timeout is None:  # as long as it takes, but not for somebody who does not answer at all
+            ask(path, "status", timeout=ALIVE)
+        return ask(path, what, timeout=timeout, **values)
     except RemoteError as error:
         click.echo(error.message, err=True)
     except Unavailable as error:
