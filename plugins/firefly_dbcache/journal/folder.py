@@ -104,11 +104,19 @@ class Folder:
 
     def write_cursor(self, flushed: int) -> None:
         """Note that everything up to `flushed` is in the database. Two places by turns: a torn one leaves the other."""
-        if self._cursor < 0:
-            self._cursor = self._disk.open(self.path / "cursor")
+        self._open_cursor()
         self._turn += 1
         slot = SLOT.pack(self._turn, flushed, 0)[:-4]
         self._disk.write_at(self._cursor, slot + struct.pack("<I", crc32(slot)), self._turn % 2 * SLOT.size)
+
+    def sync_cursor(self) -> None:
+        """Bring the cursor to the disk; blocks this thread. What lies behind it must not be removed before."""
+        self._open_cursor()
+        self._disk.sync([self._cursor])
+
+    def _open_cursor(self) -> None:
+        if self._cursor < 0:
+            self._cursor = self._disk.open(self.path / "cursor")
 
     # ------------------------------------------------------------------------------------ the note of a clean stop
 

@@ -56,14 +56,15 @@ class GroupSync:
         """Bring everything that was written so far to the disk, and tell those who wait for it."""
         journal = self._journal
         target = journal.last
-        if target <= self.durable and not journal.retired and not self._waiters:
+        cursor = None if journal.settled else journal.flushed
+        if target <= self.durable and not journal.retired and not self._waiters and cursor is None:
             return
         retired, journal.retired = journal.retired, []
         folder = journal.folder.path if journal.dirty_folder else None
         journal.dirty_folder = False
         current = journal.descriptor
         try:
-            self._worker.do(self._sync_blocking, [*retired, current], folder)
+            self._worker.do(self._sync_blocking, [*retired, current], folder, cursor is not None)
         except OSError as error:
             journal.retired += retired
             journal.die(error)
@@ -73,14 +74,18 @@ class GroupSync:
         self.total += 1
         if journal.state is State.DEAD:
             return
+        if cursor is not None:
+            journal.trim(cursor)
         self.durable = max(self.durable, target)
         while self._waiters and self._waiters[0][0] <= target:
             self._waiters.popleft()[1](None)
 
-    def _sync_blocking(self, descriptors: list[int], folder: object) -> None:
+    def _sync_blocking(self, descriptors: list[int], folder: object, cursor: bool) -> None:
         self._disk.sync(descriptors)
         if folder is not None:
             self._disk.sync_folder(self._journal.folder.path)
+        if cursor:
+            self._journal.folder.sync_cursor()
 
     def fail(self, error: OSError) -> None:
         """Tell everybody who waits that the segment is dead."""

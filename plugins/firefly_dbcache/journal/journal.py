@@ -2,7 +2,8 @@
 
 1. `append` writes one record with one write(2): from here on no kill of this process can lose it.
 2. A greenlet of its own (group_sync.py) brings what was written to the disk, every second or as soon as somebody waits.
-3. The flusher tells how far the database has everything (`advance`): segments that lie behind are removed.
+3. The flusher tells how far the database has everything (`advance`): segments that lie behind are removed, once that
+   cursor is on the disk.
 4. `checkpoint` rewrites only what the database lacks, and makes all earlier segments void.
 
 When the disk is full it refuses (`Overloaded`) until its slack can be reserved again; deletions may use the slack up.
@@ -98,10 +99,10 @@ class Journal:
         self._number = replay.numbers
         self._parts.extend(Leftovers(replay, self.folder.path, self._disk).settle())
         self.bytes = sum(part.size for part in self._parts)
-        self._trim()
-        self._disk.sync_folder(self.folder.path)
         self.state = State.OPEN
         try:
+            self.settle()
+            self._disk.sync_folder(self.folder.path)
             self._begin()
             self._disk.reserve(self.folder.slack, self._limits.slack)
         except OSError as error:
@@ -223,7 +224,7 @@ class Journal:
     # ---------------------------------------------------------------------------------------- what is in the database
 
     def advance(self, flushed: int) -> None:
-        """Everything up to `flushed` is committed in the database: move the cursor, remove segments behind it."""
+        """Everything up to `flushed` is committed in the database: move the cursor."""
         if flushed <= self.flushed:
             return
         self.flushed = flushed
@@ -231,13 +232,24 @@ class Journal:
             self.folder.write_cursor(flushed)
         except OSError as error:  # an old cursor only makes the next replay longer
             self._log.warning("cursor_not_written folder=%s error=%s", self.folder.path, error.strerror)
-        self._trim()
 
-    def _trim(self) -> None:
-        while self._parts and self._parts[0].last <= self.flushed:
+    @property
+    def settled(self) -> bool:
+        """Whether no segment lies behind the cursor."""
+        return not self._parts or self._parts[0].last > self.flushed
+
+    def trim(self, flushed: int) -> None:
+        """Remove the segments behind a cursor that is on the disk: after a power cut they would be missed otherwise."""
+        while self._parts and self._parts[0].last <= flushed:
             part = self._parts.popleft()
             self.bytes -= part.size
             self._remove(part.path)
+
+    def settle(self) -> None:
+        """Bring the cursor to the disk and remove what lies behind it; blocks this thread, raises OSError."""
+        if not self.settled:
+            self.folder.sync_cursor()
+            self.trim(self.flushed)
 
     def _remove(self, path: Path) -> None:
         try:
@@ -267,7 +279,6 @@ class Journal:
             self._remove(path)
         self._parts.appendleft(Part(checkpoint.path, checkpoint.last, size))
         self.bytes += size
-        self._trim()
         self._close_dead()
         if self.state is State.DEAD:
             self.state = State.OPEN

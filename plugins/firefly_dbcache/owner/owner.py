@@ -6,6 +6,7 @@ letters and the journal are read into the overlay  5. a new segment  6. only now
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -143,6 +144,8 @@ class Owner(Assembly):
         self.upkeep.stop()
         self.sync.stop()
         self.journal.advance(self._flushed_up_to())
+        with contextlib.suppress(OSError):  # the next start removes what is left
+            self.journal.settle()
         generations = self.second.stop(self.config.cache_timeout * 4)
         generations["servers"] = ",".join(shard.name for shard in self.second.shards)
         if done and self.fatal is None:

@@ -1,4 +1,6 @@
 import errno
+import os
+import pathlib
 import shutil
 
 import gevent
@@ -114,6 +116,38 @@ def test_segments_behind_the_cursor_that_were_not_removed_in_time_are_passed_ove
     replay = Replay(tmp_path / "journal", folder.read_cursor())
     assert [sequence for _, sequence, _ in replay.records()] == [500]
     assert replay.last == 500
+
+
+class CursorKeeper(Disk):
+    """Remembers what a power cut would leave of the cursor: its bytes at the last sync."""
+
+    def __init__(self):
+        self.kept = b""
+
+    def sync(self, descriptors):
+        for descriptor in descriptors:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            if path.endswith("/cursor"):
+                self.kept = pathlib.Path(path).read_bytes()
+        super().sync(descriptors)
+
+
+def test_segments_go_only_when_a_power_cut_cannot_take_the_cursor_back(tmp_path):
+    disk = CursorKeeper()
+
+    def work(db):
+        heroes(db, 300)
+        for _ in range(3):
+            for key in range(1, 301):
+                db.add(Hero, key, gold=1)
+            assert db.owner.flusher.flush(5)
+            db.add(Hero, 1, gold=100)
+            lab.wait_until(lambda: len(segments(tmp_path)) == 1)
+
+    crashed(tmp_path, work, segment=4096, parts={"disk": disk})
+    (tmp_path / "journal" / "cursor").write_bytes(disk.kept)
+    with lab.running(tmp_path) as db:
+        assert [hero.gold for hero in db.many(Hero, range(1, 301))] == [304, *range(5, 304)]
 
 
 def test_a_cursor_that_is_ahead_of_the_journal_ends_in_a_new_segment(tmp_path):
