@@ -27,10 +27,20 @@ POINTS = (
     "rotation",
     "checkpoint_begun",
     "checkpoint_written",
+    "checkpoint_overtaken",
     "replay",
     "second_replay",
 )
-"""Where a life can be told to end; `mid_record` is half-way in the write, the last two are in the next start."""
+"""Where a life can be told to end; `mid_record` is half-way in the write, the last two are in the next start.
+
+`checkpoint_overtaken` is `checkpoint_written` after the database took changes that the checkpoint does not have.
+"""
+PATIENCE = 5.0
+"""Seconds that the flusher is given for it."""
+
+
+NAMES: dict[str | None, str] = {"second_replay": "replay", "checkpoint_overtaken": "checkpoint_written"}
+"""What the owner calls a point that has another name here."""
 
 
 @attrs.frozen
@@ -135,7 +145,12 @@ def _live(how: dict[str, Any], writer: int) -> None:
 
     def at(name: str) -> None:
         nonlocal reached
-        if name == point or (point == "second_replay" and name == "replay"):
+        if point == "checkpoint_overtaken" and name == "checkpoint_begun":
+            begun = owner.journal.last
+            with gevent.Timeout(PATIENCE, False):  # type: ignore[arg-type]  # the stubs do not know of False
+                while owner.journal.flushed <= begun:
+                    gevent.sleep(0.001)
+        if name == NAMES.get(point, point):
             reached += 1
             if reached == hits:
                 tell(point=point)
