@@ -340,6 +340,23 @@ def test_an_answer_survives_its_connection(player):
     assert runs == [1.0]
 
 
+def test_an_answer_survives_a_second_connection(player):
+    body = {"token": player.request("firefly.token")["token"], "nonce": "a nonce of the player"}
+    player.ask("rest", 1.0)
+    number = player._number
+    gevent.sleep(0.1)
+    player.abort()
+    gevent.sleep(3)
+    lost, again = player.cluster.connect(), player.cluster.connect()
+    for line in (lost, again):
+        line._number = 5000
+        line.request("firefly.resume", body)
+    again._number = number - 1
+    assert again.request("rest", 1.0, timeout=0.1) == 1.0
+    assert runs == [1.0]
+    assert lost.wait_closed()
+
+
 def test_a_stopping_server_answers_what_runs(player):
     pending = player.ask("rest", 1.0)
     gevent.sleep(0.1)
