@@ -22,6 +22,9 @@ __all__ = ["CONTENT_TYPE", "Collector", "exposition"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNFIT = re.compile(r"[^a-zA-Z0-9_]")
 Labels = tuple[str, ...]
+WORDS = re.compile(r"(closed|errors)_(.+)_total")
+"""Figures of a word that a game may have chosen: the word becomes a label, not a metric of its own."""
+LABELS = {"closed": ("closed_total", "reason"), "errors": ("errors_by_code_total", "code")}
 SUPERVISED = {
     "starts": "How often the supervisor has started it.",
     "crashes": "How often it ended without having been asked to.",
@@ -104,7 +107,11 @@ def _add_report(families: Families, server: str, report: Mapping[str, Any]) -> N
     for where, text in (("services", "of the service"), ("parts", "of the kernel's part")):
         for part, figures in statistics[where].items():
             for name, value in figures.items():
-                families.add(f"firefly_{part}_{name}", labels, value, f"{name} {text} {part}.")
+                which = labels
+                if worded := WORDS.fullmatch(name):
+                    name, label = LABELS[worded[1]]
+                    which = {**labels, label: worded[2]}
+                families.add(f"firefly_{part}_{name}", which, value, f"{name} {text} {part}.")
     for peer in report["peers"]:
         towards = {**labels, "peer": peer["name"]}
         families.add("firefly_channel_up", towards, float(peer["connected"]), "Whether a channel to the peer stands.")

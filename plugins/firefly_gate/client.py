@@ -84,6 +84,11 @@ class ClientSession(GateSession):
         """How many of its commands are accepted and not answered."""
         return self.open + (self.parked is not None) + len(self._mailbox or ())
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of commands that wait behind the one that runs."""
+        return self._waiting
+
     def _run_jobs(self) -> None:
         """Run what is due by a timer; commands that came meanwhile are next."""
         while self.jobs and not self.closed:

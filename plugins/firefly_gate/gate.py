@@ -146,6 +146,7 @@ class Gate(Service):
             "resume_refused_total": self.resumption.refused,
             "resume_waiting": self.resumption.waiting,
             "resume_bytes": self.resumption.kept_bytes,
+            "parked_bytes": sum(session.held_bytes for session in self.crowd.sessions.values()),
             "unsent_bytes": sum(session.stream.queued for session in self.crowd.sessions.values()),
         }
 

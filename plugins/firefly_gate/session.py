@@ -116,6 +116,11 @@ class GateSession(Session, Connection):
         raise NotImplementedError
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of commands that wait behind the one that runs."""
+        raise NotImplementedError
+
+    @property
     def busy(self) -> bool:
         """Whether anything of it is still to be done."""
         return self.unfinished > 0 or bool(self.jobs)

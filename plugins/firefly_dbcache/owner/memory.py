@@ -67,5 +67,10 @@ class Memory:
         self._weight = 0
         self.rotations += 1
 
+    @property
+    def held(self) -> int:
+        """How many rows it holds; one that is in both generations counts twice."""
+        return sum(len(rows.young) + len(rows.old) for rows in self.rows.values())
+
     def __len__(self) -> int:
         return sum(len(rows.young | rows.old) for rows in self.rows.values())

@@ -42,4 +42,8 @@ def statistics(owner: Owner) -> Mapping[str, float]:
         "suspect_rows": owner.flusher.suspects,
         "dead_letters": len(owner.letters.letters),
         "checkpoints_total": owner.upkeep.checkpoints,
+        "memory_rows": owner.memory.held,
+        "memory_rotations_total": owner.memory.rotations,
+        "listed_keys": owner.lists.total,
+        "buried_rows": len(owner.overlay.buried),
     }

@@ -210,11 +210,21 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(desk: Desk) -> Supervisor:
-    """Give a supervisor that the admin asks; to be heard at the next look."""
-    made = Supervisor(*desk.admin.survey.views)
-    desk.cluster.kernel("admin").supervisor = made  # type: ignore[assignment]
-    return made
+def supervisor_of() -> Callable[[Desk], Supervisor]:
+    """Give a function that gives an admin a supervisor to ask; to be heard at the next look."""
+
+    def give(desk: Desk) -> Supervisor:
+        made = Supervisor(*desk.admin.survey.views)
+        desk.cluster.kernel("admin").supervisor = made  # type: ignore[assignment]
+        return made
+
+    return give
+
+
+@pytest.fixture
+def supervisor(desk: Desk, supervisor_of: Callable[[Desk], Supervisor]) -> Supervisor:
+    """Give the supervisor of the desk's admin."""
+    return supervisor_of(desk)
 
 
 @pytest.fixture
