@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell ls plugins | cksum | cut -d' ' -f1)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench bench-count promises fuzz autobahn mutants docs clean
+.PHONY: help run test check lint bench bench-count promises soak fuzz autobahn mutants docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -40,6 +40,9 @@ bench-count: $(STAMP) ## Count the instructions of the pure paths and compare wi
 promises: $(STAMP) ## Count the promises' rows; ROW=A31 picks one
 	@.ci/packages
 	@$(BIN)/python -m tests.promises $(if $(ROW),$(call quote,$(ROW))) $(ARGS)
+
+soak: $(STAMP) ## Let players come, play and leave for MINUTES=30, and tell what grew; counted as row A58
+	@$(BIN)/python -m tests.promises A58 --count $$(( $(or $(MINUTES),30) * 60 ))
 
 fuzz: $(STAMP) ## Throw random bytes at every decoder; SECONDS=60 each
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
