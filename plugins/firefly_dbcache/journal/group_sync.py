@@ -45,6 +45,15 @@ class GroupSync:
         self._waiters.append((sequence, waiter))
         self._wanted.set()
 
+    def wait_durable(self) -> None:
+        """Wait until everything that was written so far is on disk, or the disk has failed."""
+        target = self._journal.last
+        if target <= self.durable or self._journal.state is State.DEAD:
+            return
+        done = Event()
+        self.when_durable(target, lambda _: done.set())
+        done.wait()
+
     def _run(self) -> None:
         while not self._stopping:
             self._wanted.wait(self._interval)

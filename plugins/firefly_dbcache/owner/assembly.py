@@ -119,6 +119,7 @@ class Assembly:
             self._worker,
             interval=self.config.flush_interval,
             batch=self.config.flush_batch,
+            durable=self.sync.wait_durable,
             flushed=flushed,
             fatal=fatal,
             monotonic=self.clock.monotonic,

@@ -1,5 +1,6 @@
 """Writing behind: what the journal has goes to the database in batches, until the database has it.
 
+- A batch waits until its records are on the journal's disk: a power cut must not leave the database ahead of the journal.
 - Transient errors (the database is away, full, locked) are tried again for ever, 0.1 s to 5 s apart.
 - In a batch that the database refuses the refused rows are found, in one transaction; the others go on. A row that was
   refused three times goes to the dead letters.
@@ -48,7 +49,11 @@ class _Stopped(Exception):
 
 
 class Flusher:
-    """Writes one overlay. `flushed` is called after every commit with its changes, `fatal` with what ends the owner."""
+    """Writes one overlay.
+
+    `durable` waits for the journal's disk; `flushed` is called after every commit with its changes, `fatal` with what
+    ends the owner.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Flusher:
         *,
         interval: float,
         batch: int,
+        durable: Callable[[], None],
         flushed: Callable[[Sequence[Change]], None],
         fatal: Callable[[BaseException], None],
         monotonic: Callable[[], float],
@@ -79,6 +85,7 @@ class Flusher:
         self._worker = worker
         self._interval = interval
         self._batch = batch
+        self._durable = durable
         self._flushed = flushed
         self._fatal = fatal
         self._monotonic = monotonic
@@ -121,6 +128,7 @@ class Flusher:
             if not batch:
                 return
             left -= len(batch)
+            self._durable()
             self._at("before_flush")
             self._attempt(batch)
 

@@ -7,12 +7,15 @@ import time
 import gevent
 import peewee
 import pytest
+from gevent import monkey
 
 from firefly_core.errors import StorageUnavailable
 from tests.promises import lab
+from tests.promises.bad_disk import BadDisk
 from tests.promises.models import Hero, Item, Purse, Title
 
 POISONED = 7
+threading_event = monkey.get_original("threading", "Event")
 
 
 def run(db, sql):
@@ -307,3 +310,18 @@ def test_a_full_database_is_told_as_such_and_tried_again(db, caplog):
     lab.wait_until(lambda: not len(db.owner.overlay))  # the next connection has no such limit
     assert "database or disk is full" in caplog.text
     assert db.owner.letters.letters == {}
+
+
+def test_the_database_never_has_what_a_power_cut_could_take_from_the_journal(tmp_path):
+    disk, light = BadDisk(), threading_event()
+    with lab.running(tmp_path, parts={"disk": disk}) as db:
+        db.create(Hero, name="Ada")
+        assert db.owner.flusher.flush(5)
+        disk.before_sync = light.wait
+        db.add(Hero, 1, gold=7)
+        rounds = db.owner.flusher.batches
+        gevent.sleep(0.1)  # ten of the flusher's intervals
+        assert db.owner.flusher.batches == rounds
+        assert run(db, "SELECT gold FROM hero") == [(0,)]
+        light.set()
+        lab.wait_until(lambda: run(db, "SELECT gold FROM hero") == [(7,)])
