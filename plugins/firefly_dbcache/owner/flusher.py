@@ -1,6 +1,6 @@
 """Writing behind: what the journal has goes to the database in batches, until the database has it.
 
-- A batch waits until its records are on the journal's disk: a power cut must not leave the database ahead of the journal.
+- A batch waits until its records are on the disk of the journal: a power cut must not leave the database ahead of it.
 - Transient errors (the database is away, full, locked) are tried again for ever, 0.1 s to 5 s apart.
 - In a batch that the database refuses the refused rows are found, in one transaction; the others go on. A row that was
   refused three times goes to the dead letters.
