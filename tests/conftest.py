@@ -17,6 +17,10 @@ import pytest  # noqa: E402
 for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
     os.environ.pop(_name, None)
 
+ROOT = str(Path(__file__).parents[1])
+if ROOT not in sys.path:
+    sys.path.append(ROOT)  # what tests share is imported as `tests.NAME`
+
 KIT = Path(__file__).parent / "kit" / "firefly_kit.py"
 
 

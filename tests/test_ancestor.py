@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import signal
-import socket
 import sqlite3
 import struct
 import subprocess
@@ -23,6 +22,7 @@ import pytest
 from firefly_core import command, on_start, remote
 from firefly_core.errors import Disconnected, RemoteError
 from firefly_core.testing import DatapackWire, InProcessCluster, virtual_time
+from tests.ports import free_port
 from tests.promises import lab
 from tests.promises.code_lab import code_lab
 from tests.promises.models import Hero
@@ -238,9 +238,7 @@ def test_whoever_asks_for_stop_stops_the_server():
 
 
 def test_nobody_watches_over_the_processes_that_were_started(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (tmp_path / "firefly.toml").write_text(
         f'[firefly]\nplugins = ["root"]\n[servers.hub.root]\nlisten = "tcp://127.0.0.1:{port}"\n'
     )

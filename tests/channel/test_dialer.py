@@ -14,6 +14,7 @@ import pytest
 
 from firefly_core.channel.dialer import Backoff, Dialer
 from firefly_core.wire.hello import PeerIdentity
+from tests.ports import free_port
 
 
 class Owner:
@@ -70,11 +71,6 @@ def owner(house: Any) -> Iterator[Any]:
     yield make
     for one in owners:
         one.dialer.stop()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 # ------------------------------------------------------------------------------------------------------- schedule

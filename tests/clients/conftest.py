@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from gevent.event import AsyncResult
 
 from tests.clients.proxy import Proxy
+from tests.ports import free_ports
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -55,21 +55,6 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -
             return found
         assert time.monotonic() < ends, f"not within {timeout} s: {what}"
         gevent.sleep(0.01)
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody has just now, below those that the system hands out by itself."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(12000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 class Server:

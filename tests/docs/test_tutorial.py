@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -32,23 +32,12 @@ def wait_until(condition: Callable[[], Any], what: Callable[[], str]) -> None:
         time.sleep(0.05)
 
 
-def free_ports(count: int) -> list[str]:
-    """Give ports that nobody has just now, below those that the system hands out by itself."""
-    found: list[str] = []
-    while len(found) < count:
-        port = random.randrange(12000, 32000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) and str(port) not in found:
-                found.append(str(port))
-    return found
-
-
 class Reader:
     """Does what the page says, block after block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         self.said: list[str] = []
         """What the commands printed."""
         self.servers: subprocess.Popen[bytes] | None = None

@@ -6,12 +6,10 @@ import fcntl
 import json
 import os
 import pty
-import random
 import re
 import select
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -23,6 +21,8 @@ from typing import Any
 
 import gevent
 import pytest
+
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("browser_driver.py")
@@ -38,22 +38,6 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -
             return found
         assert time.monotonic() < ends, f"not within {timeout} s: {what}"
         gevent.sleep(0.02)
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody has just now, below those that the system hands out by itself."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(12000, 32000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 class House:

@@ -12,7 +12,6 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import socket
 
 from example_game.client import CAUGHT, CHAT, WORLD, Refused
 from example_game.client import Client as DatapackClient
@@ -21,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "clients" / "python"))
 
 from firefly_client import Client, ServerError  # noqa: E402
+
+from tests.ports import free_ports  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("pomelo_player.cjs")
 POMELO = (
@@ -127,12 +128,7 @@ class DatapackPlayer:
 @pytest.fixture
 def doors(house: Any) -> dict[str, int]:
     """Start the game with a pomelo and a msgpack listener beside its own."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    pomelo, msgpack = ports
+    pomelo, msgpack = free_ports(2)
     file = house.folder / "firefly.toml"
     before, head, after = file.read_text().partition("listen = [\n")
     assert head

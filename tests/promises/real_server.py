@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,23 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from tests.ports import free_port
+
 __all__ = ["RealServer", "free_port", "program", "running"]
 
 START_TIMEOUT = 60.0
 Server = TypeVar("Server", bound="RealServer")
-
-
-def free_port() -> int:
-    """Give a port below 32768, where no outgoing connection can have it."""
-    generator = random.SystemRandom()
-    while True:
-        port = generator.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def program(name: str, package: str, *folders: str) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+
+from tests.ports import free_ports
 
 __all__ = ["RunningGame", "free_ports", "running_game", "wait_until"]
 
@@ -34,18 +34,6 @@ def wait_until(condition: Callable[[], Any], what: str = "", timeout: float = 30
     while not (found := condition()):
         assert time.monotonic() < ends, f"not within {timeout} s: {what}"
         gevent.sleep(pause)
-    return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody has just now, below those that the system hands out by itself."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(12_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
     return found
 
 

@@ -27,6 +27,8 @@ import attrs
 import gevent
 import msgpack
 
+from tests.ports import free_ports
+
 __all__ = ["PROCESSES", "Report", "storm"]
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +127,7 @@ class Cluster:
     """The orchard by `firefly-run`, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.hub, self.gate, self.root = _free_ports()
+        self.hub, self.gate, self.root, _ = free_ports(4)  # each gate has a root, on the next port
         self.log = folder / "log.txt"
         shutil.copytree(GAME, folder, dirs_exist_ok=True)
         (folder / "firefly.toml").write_text(TOML.format(hub=self.hub, gate=self.gate, root=self.root))
@@ -261,15 +263,3 @@ def wait_until(condition: Callable[[], Any], what: Callable[[], str], timeout: f
     while not condition():
         assert time.monotonic() < ends, what()
         gevent.sleep(pause)
-
-
-def _free_ports() -> tuple[int, int, int]:
-    """Give ports for the hub, the gates and their two roots, below those that the system hands out by itself."""
-    while True:
-        first = random.randrange(12000, 31000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + 4):
-                probe = stack.enter_context(socket.socket())
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-            return first, first + 1, first + 2

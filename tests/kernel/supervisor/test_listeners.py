@@ -14,6 +14,7 @@ from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.supervisor import listeners
 from firefly_core.kernel.supervisor.listeners import Listeners, problem_of, process_listening_on
 from firefly_core.kernel.supervisor.plan import Address
+from tests.ports import free_port
 
 
 def address(port: int, host: str = "127.0.0.1", name: str = "tcp") -> Address:
@@ -22,9 +23,7 @@ def address(port: int, host: str = "127.0.0.1", name: str = "tcp") -> Address:
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

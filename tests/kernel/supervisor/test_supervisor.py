@@ -13,6 +13,8 @@ import time
 import pytest
 from gevent.monkey import get_original
 
+from tests.ports import free_port
+
 
 def test_every_replica_becomes_a_process_and_readiness_is_said_once_all_are(house):
     house.declare({"gate": {"replicas": 2}, "world": {}}, pages=["http://127.0.0.1:8000/"])
@@ -341,9 +343,7 @@ def test_clients_of_a_gate_that_gave_up_are_refused(house, port):
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
+    number = free_port()
     return {
         "key": "servers.gate.gate.listen",
         "url": f"tcp://127.0.0.1:{number}",
