@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -21,14 +20,16 @@ Waiter = Callable[[OSError | None], None]
 class GroupSync:
     """Syncs one journal off the hub. Only one sync runs at a time; those who come meanwhile share the next."""
 
-    def __init__(self, journal: Journal, disk: Disk, worker: Worker, interval: float, log: logging.Logger) -> None:
+    def __init__(
+        self, journal: Journal, disk: Disk, worker: Worker, interval: float, fatal: Callable[[BaseException], None]
+    ) -> None:
         self.durable = 0
         self.total = 0
         self._journal = journal
         self._disk = disk
         self._worker = worker
         self._interval = interval
-        self._log = log
+        self._fatal = fatal
         self._waiters: deque[tuple[int, Waiter]] = deque()
         self._wanted = Event()
         self._greenlet: gevent.Greenlet[..., None] | None = None
@@ -55,11 +56,16 @@ class GroupSync:
         done.wait()
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._wanted.wait(self._interval)
-            self._wanted.clear()
-            if self._journal.state is not State.DEAD:
-                self.sync()
+        try:
+            while not self._stopping:
+                self._wanted.wait(self._interval)
+                self._wanted.clear()
+                if self._journal.state is not State.DEAD:
+                    self.sync()
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:
+            self._fatal(error)
 
     def sync(self) -> None:
         """Bring everything that was written so far to the disk, and tell those who wait for it."""

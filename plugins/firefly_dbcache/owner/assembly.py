@@ -63,7 +63,7 @@ class Assembly:
         self._disk = disk
         self._worker = Worker()
         self._build_stores(tables, config.journal)
-        self._build_journal(tables)
+        self._build_journal(tables, fatal)
         self.letters = DeadLetters(self.folder.dead, disk, config.dead_letters, log)
         self.graveyard = self._make_graveyard()
         self.flusher = self._make_flusher(flushed, fatal)
@@ -86,12 +86,12 @@ class Assembly:
         self.second = SecondLevel([], VALUE_LIMIT)
         self.reader = Reader(self.memory, self.overlay, self.second, self.storage, self.lists)
 
-    def _build_journal(self, tables: Sequence[Table]) -> None:
+    def _build_journal(self, tables: Sequence[Table], fatal: Callable[[BaseException], None]) -> None:
         config = self.config
         limits = Limits(config.segment, config.journal_cap, config.slack)
         shapes = [(table.name, list(table.names)) for table in tables]
         self.journal = Journal(self.folder, limits, shapes, self._disk, self.clock.time, self._at, self.log)
-        self.sync = GroupSync(self.journal, self._disk, self._worker, config.sync_interval, self.log)
+        self.sync = GroupSync(self.journal, self._disk, self._worker, config.sync_interval, fatal)
 
     def _make_graveyard(self) -> Graveyard:
         return Graveyard(

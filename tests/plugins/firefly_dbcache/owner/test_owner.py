@@ -88,6 +88,26 @@ def test_an_owner_that_was_taken_over_writes_nothing_more_and_says_so(tmp_path):
         assert taker.stop()
 
 
+@pytest.mark.parametrize(
+    ("part", "method"), [("storage", "flush"), ("journal", "trim"), ("sync", "sync"), ("graveyard", "obey")]
+)
+def test_a_bug_in_the_background_ends_the_owner_loudly(tmp_path, monkeypatch, part, method):
+    told = []
+
+    def bug(*_):
+        raise RuntimeError("a bug")
+
+    with lab.running(tmp_path, parts={"fatal": told.append}, segment=4096) as db:
+        monkeypatch.setattr(getattr(db.owner, part), method, bug)
+        for number in range(100):
+            db.create(Hero, name=f"hero {number} of some name")
+        lab.wait_until(lambda: told)
+        assert str(told[0]) == "a bug"
+        with pytest.raises(Overloaded, match="a bug"):
+            db.create(Hero, name="later")
+        monkeypatch.undo()
+
+
 def test_a_folder_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "journal").write_text("a file")
     with pytest.raises(ConfigurationError, match="cannot be used"):
