@@ -93,7 +93,7 @@ class Shard:
         try:
             prefix = f"ff:{generation}:"
             values = self.cache.get_many([prefix + name for name in missing])
-        except CacheUnavailable as error:
+        except Exception as error:  # a cache of somebody's own may fail in its own ways: it costs time, no answer
             self.failed(error)
             return found
         if generation == self.generation:
@@ -109,7 +109,7 @@ class Shard:
             if len(self.pending) > self._limit:
                 self.failed(CacheUnavailable(f"{self._limit} writes wait for it"))
 
-    def failed(self, error: CacheUnavailable) -> None:
+    def failed(self, error: Exception) -> None:
         """What this server holds is not known any more: all of it becomes unreachable; it is left alone for a while."""
         self.failures += 1
         self.generation = self._fresh()
@@ -130,7 +130,7 @@ class Shard:
                     self.cache.delete(f"ff:{self.generation}:{name}")
                 else:
                     self.cache.set(f"ff:{self.generation}:{name}", value)
-            except CacheUnavailable as error:
+            except Exception as error:
                 self.failed(error)
                 continue
             self._delay = 0.0

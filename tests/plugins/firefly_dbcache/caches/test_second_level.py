@@ -24,12 +24,13 @@ class ShakyCache(MemoryCache):
     def __init__(self, url, *, timeout):
         super().__init__(url, timeout=timeout)
         self.failing = set()
+        self.error = CacheUnavailable
         self.late = False
         type(self).made.append(self)
 
     def _maybe(self, operation):
         if operation in self.failing:
-            raise CacheUnavailable(operation)
+            raise self.error(operation)
 
     def get_many(self, keys):
         gevent.sleep(0)
@@ -135,13 +136,14 @@ def test_a_server_that_failed_and_comes_back_with_old_values_fools_nobody(tmp_pa
         assert db.get(Hero, 1).name == "new"
 
 
-def test_a_dead_server_is_left_alone_for_a_while(tmp_path, caches):
+@pytest.mark.parametrize("error", [CacheUnavailable, OSError, RuntimeError])
+def test_a_dead_server_is_left_alone_for_a_while_however_it_says_so(tmp_path, caches, error):
     keys, made = caches
     with lab.running(tmp_path, **keys) as db:
         for number in range(50):
             db.create(Hero, name=f"h{number}")
         written(db)
-        made[0].failing = {"get_many", "set", "delete"}
+        made[0].failing, made[0].error = {"get_many", "set", "delete"}, error
         for number in range(1, 51):
             db.owner.memory.clear()
             assert db.get(Hero, number).name == f"h{number - 1}"
