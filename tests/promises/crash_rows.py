@@ -39,7 +39,7 @@ def lives(count: int, how: Iterator[dict[str, Any]]) -> tuple[int, int, list[str
     kills = checks = 0
     try:
         while kills < count:
-            with tempfile.TemporaryDirectory() as name:
+            with tempfile.TemporaryDirectory(dir=lab.MEMORY) as name:
                 folder = Path(name)
                 for number, each in enumerate(itertools.islice(how, min(LIVES, count - kills))):
                     death = nest.life(folder, seed=number, **each)

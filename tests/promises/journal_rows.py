@@ -63,13 +63,13 @@ def _wrong_histories(owner: Any, count: int, seed: int) -> int:
 def a36_histories(count: int) -> Outcome:
     """Flush histories of three rows, shuffled and repeated, into SQLite and MariaDB."""
     half = max(1, count // 2)
-    with tempfile.TemporaryDirectory() as name, lab.running(Path(name), [Hero]) as db:
+    with tempfile.TemporaryDirectory(dir=lab.MEMORY) as name, lab.running(Path(name), [Hero]) as db:
         wrong = _wrong_histories(db.owner, half, count)
     if count < 100:  # the short form: a server's start would take most of it
         return Outcome(half, f"{wrong} wrong of {half:,} histories on SQLite", wrong == 0)
     with (
-        servers.running(servers.Mariadb) as server,
-        tempfile.TemporaryDirectory() as name,
+        servers.running(lambda folder: servers.Mariadb(folder, durable=False), lab.MEMORY) as server,
+        tempfile.TemporaryDirectory(dir=lab.MEMORY) as name,
         lab.running(Path(name), [Hero], database=server.fresh("histories")) as db,
     ):
         wrong += _wrong_histories(db.owner, half, count + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from firefly_dbcache.rows.table import Table
 from firefly_core.kernel.config.config import read_alone
 from tests.promises.models import MODELS
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where files are that no power cut is about: how fast this machine's disk is does not matter then."""
 QUICK = {"slack": 65536, "flush_interval": 0.01, "sync_interval": 0.05, "start_timeout": 2.0, "timeout": 5.0}
 
 

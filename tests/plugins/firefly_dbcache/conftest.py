@@ -1,13 +1,10 @@
 """Owners in folders of their own, and the real servers, each started by the first test that wants it."""
 
 import contextlib
-import os
 
 import pytest
 
 from tests.promises import lab, servers
-
-MEMORY = "/dev/shm"  # their files in memory: how fast this machine's disk is does not matter here
 
 
 @pytest.fixture
@@ -28,8 +25,7 @@ def db(owners):
 
 
 def real(kind):
-    where = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with servers.running(lambda folder: kind(folder, durable=False), where) as server:
+    with servers.running(lambda folder: kind(folder, durable=False), lab.MEMORY) as server:
         yield server
 
 
