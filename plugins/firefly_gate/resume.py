@@ -152,7 +152,7 @@ class Resumption:
             if not new.closed:
                 new.set_data({})
                 new.routes = None
-            self._give_back(former or digest, state)
+            self._gate.logins.unclaim(digest, former, state)
             raise
         for group in state["groups"]:
             new.join(group)
@@ -162,16 +162,6 @@ class Resumption:
         kept.adopted = kept.unproven = True
         self.adopted += 1
         return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True)))
-
-    def _give_back(self, digest: bytes, state: dict[str, Any]) -> None:
-        """Have a state that could not be taken over kept for another attempt, as long as a client may come back."""
-        self._gate.logins.keep([(digest, state)])
-
-        def forget() -> None:
-            if digest not in self._sessions and digest not in self._former:
-                self._gate.logins.forget(digest)
-
-        self._gate.kernel.deadlines.arm(self._gate.config.resume_timeout, forget)
 
     def _kept(self) -> Kept:
         config = self._gate.config

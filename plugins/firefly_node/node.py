@@ -219,7 +219,7 @@ class Node(Service):
         self._count(-1)
         if session.timers is not None:
             session.timers.cancel()
-        session.enqueue(partial(session.moment, "disconnect"))
+        session.enqueue(session.farewell)
         session.enqueue(session.part)
 
     def _count(self, change: int) -> None:

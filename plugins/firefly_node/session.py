@@ -172,6 +172,11 @@ class NodeSession(Session, Serial):
         self._greeted = uid
         self.moment("login")
 
+    def farewell(self) -> None:
+        """Run `@on_disconnect`; as nobody where `@on_login` has not run: the player may be here by another session."""
+        self.uid = self._greeted
+        self.moment("disconnect")
+
     def part(self) -> None:
         """Note that this session has said goodbye."""
         self.disarm()

@@ -37,6 +37,7 @@ class Refuge:
         mesh.methods["firefly.keep"] = self._on_keep
         mesh.methods["firefly.forget"] = lambda _peer, digest: self.forget(digest)
         mesh.methods["firefly.claim"] = lambda _peer, *rest: self.claim(*rest)
+        mesh.methods["firefly.unclaim"] = lambda peer, *rest: self.unclaim(peer.name, peer.boot_id, *rest)
         mesh.listeners.append(self._on_change)
 
     def __len__(self) -> int:
@@ -65,8 +66,15 @@ class Refuge:
             found = found or self._take(former)
             if found is not None:
                 self._put(former, found)
-                self._kernel.deadlines.arm(found[2]["timeout"], partial(self._let_go, former, found))
+                self._kernel.deadlines.arm(found[2]["timeout"], partial(self._restore, digest, former, found))
         return found[2] if found is not None else None
+
+    def unclaim(self, gate: str, boot_id: int, digest: bytes, former: bytes, state: dict[str, Any]) -> None:
+        """Take a state back whose claim has led to nothing; where its own gate is gone it is kept for a while."""
+        kept = self._take(former) or (gate, boot_id, state)
+        self._put(digest, kept)
+        if kept[0] == gate or not self._lives(kept):
+            self._kernel.deadlines.arm(state["timeout"], partial(self._let_go, digest, kept))
 
     def _on_keep(self, peer: Peer, states: list[tuple[bytes, dict[str, Any]]]) -> None:
         for digest, state in states:
@@ -87,9 +95,23 @@ class Refuge:
         return found
 
     def _let_go(self, digest: bytes, kept: Kept) -> None:
-        """Let a claimed state go that nobody has logged in by."""
+        """Let a state go that nobody has kept anew."""
         if self._kept.get(digest) is kept:
             self._take(digest)
+
+    def _restore(self, digest: bytes, former: bytes, kept: Kept) -> None:
+        """Let a claim go that has led to nothing; the session itself, if it lives, has still the same token."""
+        if self._kept.get(former) is kept:
+            self._take(former)
+            if self._lives(kept):
+                self._put(digest, kept)
+
+    def _lives(self, kept: Kept) -> bool:
+        """Whether the gate whose state it is has not ended."""
+        gate, boot_id, _ = kept
+        peer = self._kernel.mesh.peers.get(gate)
+        mine = gate == self._kernel.name and boot_id == self._kernel.boot_id
+        return mine or (peer is not None and peer.connected and peer.boot_id == boot_id)
 
     def confirm(self, gate: str) -> None:
         """Let go what a gate that is back has not kept anew: those sessions have ended, or have another token."""
