@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,13 @@ class Server:
                 env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"},
             )
         wait_until(lambda: "all servers ready" in self.log.read_text(), self.log.read_text())
+        wait_until(self.knows_the_world, "the gate sends commands to the world")
+
+    def knows_the_world(self) -> bool:
+        """Whether the world answers: it is ready before the gate has heard of its commands."""
+        with socket.create_connection(("127.0.0.1", self.ports["json"])) as line:
+            line.sendall(b'{"id": 1, "cmd": 1, "body": "nobody"}\n')
+            return b"bad_name" in line.recv(65536)
 
     def kill(self, name: str) -> None:
         """`kill -9` one server."""
