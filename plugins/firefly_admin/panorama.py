@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firefly_admin.view import View
+from firefly_admin.view import View, faults_of
 from firefly_core.errors import Refuse
 from firefly_core.kernel.histogram import merged, quantile
 
@@ -192,6 +192,7 @@ def _handler(key: tuple[str, str], servers: Mapping[str, Mapping[str, Any]]) -> 
         "runs": sum(meter["runs"] for meter in servers.values()),
         "per_second": sum(meter["per_second"] for meter in servers.values()),
         "errors": errors,
+        "faults": faults_of(errors),
         "errors_per_second": sum(meter["errors_per_second"] for meter in servers.values()),
         "p50": quantile(shown, 0.5),
         "p99": quantile(shown, 0.99),

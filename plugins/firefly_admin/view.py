@@ -11,6 +11,10 @@ __all__ = ["View"]
 
 Report = Mapping[str, Any]
 COMMAND = "command"
+FAULTS = frozenset(
+    ("internal", "timeout", "unavailable", "overloaded", "no_such_method", "not_authorized", "conflict", "killed")
+)
+"""Codes of errors that are somebody's to mend; every other one is an answer that a player may get on a good day."""
 NOTHING: Report = {"runs": 0, "buckets": [], "errors": {}}
 """What a handler had counted before it was first told of."""
 
@@ -89,6 +93,7 @@ class View:
         self.rates = {
             "commands": sum(meter["per_second"] for meter in commands),
             "errors": sum(meter["errors_per_second"] for meter in commands),
+            "faults": sum(meter["faults_per_second"] for meter in commands),
             "p50": quantile(window, 0.5),
             "p99": quantile(window, 0.99),
             "lag": quantile(lag, 0.99),
@@ -98,6 +103,11 @@ class View:
         self.channels = {
             peer: _per_second(count, requests.get(peer, 0), seconds) for peer, count in _requests(report).items()
         }
+
+
+def faults_of(errors: Mapping[str, int]) -> int:
+    """Give how many errors by code are faults, not refusals of the game or mistakes of a client."""
+    return sum(count for code, count in errors.items() if code in FAULTS)
 
 
 def _lag(report: Report) -> list[int]:
@@ -123,8 +133,10 @@ def _moved(meter: Mapping[str, Any], before: Mapping[str, Any] | None, seconds: 
     older = before or NOTHING
     window = difference(meter["buckets"], older["buckets"]) if seconds else []
     errors, errors_before = sum(meter["errors"].values()), sum(older["errors"].values())
+    faults, faults_before = faults_of(meter["errors"]), faults_of(older["errors"])
     return {
         **meter,
+        "faults_per_second": _per_second(faults, faults_before, seconds),
         "window": window,
         "per_second": _per_second(meter["runs"], older["runs"], seconds),
         "errors_per_second": _per_second(errors, errors_before, seconds),

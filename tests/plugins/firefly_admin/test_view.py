@@ -28,12 +28,18 @@ def test_rates_come_from_two_looks(view):
         report(runs=140, buckets=[100, 0, 40], errors={"internal": 4}, cpu=1.5, requests=90, lag=[0, 8]), 12.0, 0.0
     )
     assert view.rates["commands"] == 20.0
-    assert view.rates["errors"] == 2.0
+    assert view.rates["errors"] == view.rates["faults"] == 2.0
     assert view.rates["cpu"] == 0.25
     assert 2048e-9 <= view.rates["p50"] <= 4096e-9
     assert 1024e-9 <= view.rates["lag"] <= 2048e-9
     assert view.channels == {"gate-1": 20.0}
     assert view.meters["command", "echo"]["window"] == [0, 0, 40]
+
+
+def test_what_the_game_refuses_is_no_fault(view):
+    view.answered(report(runs=100), 10.0, 0.0)
+    view.answered(report(runs=140, errors={"too_far": 6, "rate_limited": 2, "unavailable": 4}), 12.0, 0.0)
+    assert (view.rates["errors"], view.rates["faults"]) == (6.0, 2.0)
 
 
 def test_a_process_that_was_started_anew_begins_at_nothing(view):

@@ -39,7 +39,7 @@ function Row({ handler, most, onOpen, onAsk }) {
       <td class="number"><span class="bar" style=${{ "--share": most ? handler.per_second / most : 0 }}>${rate(handler.per_second)}</span></td>
       <td class="number side">${handler.runs ? seconds(handler.p50) : "–"}</td>
       <td class="number">${handler.runs ? seconds(handler.p99) : "–"}</td>
-      <td class=${errors ? "number bad" : "number"}>${count(errors)}</td>
+      <td class=${handler.faults ? "number bad" : "number"} title=${errors ? `${count(handler.faults)} faults, ${count(errors - handler.faults)} refused` : null}>${count(errors)}</td>
       <td class="number side">${count(handler.runs)}</td>
       <td class="number">${switchable(handler) && html`<${Switch} handler=${handler} onAsk=${onAsk} />`}</td>
     </tr>`;

@@ -55,7 +55,7 @@ const worst = (sample, what) => Math.max(0, ...Object.values(sample.servers).map
 function Tiles({ topology, samples }) {
   const last = samples.at(-1) ?? { servers: {} };
   const players = topology.servers.reduce((sum, server) => sum + (server.statistics?.gate?.players ?? 0), 0);
-  const errors = total(last, "errors");
+  const faults = total(last, "faults"), refusals = total(last, "errors") - faults;
   const lag = worst(last, "lag");
   const up = topology.servers.filter((server) => ["up", "apart"].includes(server.state)).length;
   const whole = topology.servers.length;
@@ -65,15 +65,16 @@ function Tiles({ topology, samples }) {
       <${Tile} label="Players" value=${count(players)} hint=${`${count(total(last, "sessions"))} connections`} />
       <${Tile} label="Commands" value=${rate(total(last, "commands"))} unit="/s" hint=${`p50 ${seconds(worst(last, "p50"))}`} />
       <${Tile} label="p99" value=${seconds(worst(last, "p99"))} hint="of the slowest server" />
-      <${Tile} label="Errors" value=${rate(errors)} unit="/s" state=${errors > 0 ? "waiting" : null} hint="answered to clients" />
+      <${Tile} label="Faults" value=${rate(faults)} unit="/s" state=${faults > 0 ? "down" : null} hint=${`${rate(refusals)}/s refused`} />
       <${Tile} label="Hub lag" value=${seconds(lag)} state=${lag > 0.1 ? "down" : lag > 0.03 ? "waiting" : null} hint="p99, the latest hub" />
     </div>`;
 }
 
 const CHARTS = {
-  Traffic: { write: rate, lines: (samples) => [
-    { label: "commands/s", values: samples.map((sample) => total(sample, "commands")), fill: true },
-    { label: "errors/s", values: samples.map((sample) => total(sample, "errors")), colour: "#ff7a7a" },
+  "Commands a second": { write: rate, lines: (samples) => [
+    { label: "commands", values: samples.map((sample) => total(sample, "commands")), fill: true },
+    { label: "refused", values: samples.map((sample) => total(sample, "errors") - total(sample, "faults")), colour: COLOURS[1] },
+    { label: "faults", values: samples.map((sample) => total(sample, "faults")), colour: "#ff7a7a" },
   ] },
   Latency: { write: seconds, lines: (samples) => [
     { label: "p99", values: samples.map((sample) => worst(sample, "p99")), fill: true },

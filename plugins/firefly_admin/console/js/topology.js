@@ -45,8 +45,8 @@ function Server({ server, place, card, samples, onOpen }) {
       ${up ? html`
         <span class="server-main"><span><strong>${value}</strong> ${unit}</span><${Spark} values=${course.slice(-40)} width=${50} height=${24} /></span>
         <span class="server-foot">
-          <span>${percent(server.rates.cpu)}</span><span>${bytes(server.parts.process.resident_bytes)}</span>
-          <span title="how late the hub is, at worst of a hundred times">${seconds(server.rates.lag)}</span>
+          <span title="of one core">${percent(server.rates.cpu)}</span><span title="memory">${bytes(server.parts.process.resident_bytes)}</span>
+          <span title="how late the hub is, at worst of a hundred times"><i>lag</i> ${seconds(server.rates.lag)}</span>
         </span>` : html`<span class="server-down"><strong>${server.state}</strong><span>${reason(server)}</span></span>`}
     </button>`;
 }
