@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import gevent
 from firefly_dbcache.journal.disk import Disk
 
@@ -112,52 +113,76 @@ class Market:
             self._trade()
             gevent.sleep(0.001)
 
-    def live(self, seconds: float, checkpoint: bool) -> float:
-        """Trade, perhaps with a checkpoint in between, and lose the power; gives when."""
+    def leave(self) -> None:
+        """End, as a kill would."""
+        lab.abandon(self._owner)
+
+    def live(self, seconds: float, checkpoint: bool) -> None:
+        """Trade, perhaps with a checkpoint in between, and be killed."""
         players = [gevent.spawn(self._play) for _ in range(3)]
         gevent.sleep(seconds)
         if checkpoint:
             self._owner.upkeep.checkpoint()
             gevent.sleep(seconds / 4)
         gevent.killall(players)
-        now = time.monotonic()
-        lab.abandon(self._owner)
-        self._disk.cut(self._folder / "journal")
-        return now
+        self.leave()
+
+
+@attrs.define
+class Findings:
+    """What came of some lives."""
+
+    cuts: int = 0
+    kills: int = 0
+    trades: int = 0
+    oldest: float = 0.0
+    """How long before a power cut the oldest trade was acknowledged that it took back."""
+    wrong: list[str] = attrs.field(factory=list)
+
+
+def _lives(findings: Findings, most: int, generator: random.Random) -> None:
+    """Let owners of one folder live, each ended by a kill or by a power cut, and look what the next one finds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, disk = Path(name), Power()
+        known, ended, power = 0, 0.0, False
+        acknowledged: list[float] = []
+        for life in itertools.count():
+            market = Market(folder, disk, findings.cuts)
+            if life == 0:
+                market.build()
+            found, problem = market.trades(), market.wrong()
+            lost = acknowledged[max(found - known, 0) :]
+            findings.wrong += [problem] if problem else []
+            if found < known or (lost and not power):
+                findings.wrong.append(f"{found} trades of {known + len(acknowledged)}")
+            if lost:
+                findings.oldest = max(findings.oldest, ended - lost[0])
+            if findings.wrong or findings.cuts == most:
+                market.leave()
+                return
+            market.live(generator.uniform(0.05, 0.2), generator.random() < 0.5)
+            known, acknowledged, ended = found, market.acknowledged, time.monotonic()
+            power = generator.random() < 0.7
+            if power:
+                disk.cut(folder / "journal")
+            findings.cuts, findings.kills = findings.cuts + power, findings.kills + (not power)
+            findings.trades += len(acknowledged)
 
 
 def a31p_cuts(count: int) -> Outcome:
-    """Cut the power of owners while their players trade; look what the next one finds."""
-    wrong: list[str] = []
-    trades, oldest, done = 0, 0.0, 0
-    generator = random.Random(count)
-    while done < count and not wrong:
-        with tempfile.TemporaryDirectory() as name:
-            folder, disk = Path(name), Power()
-            known, acknowledged, cut = 0, [], 0.0
-            for life in itertools.count():
-                try:
-                    market = Market(folder, disk, done)
-                    if life == 0:
-                        market.build()
-                    found, problem = market.trades(), market.wrong()
-                except FireflyError as error:
-                    wrong.append(str(error))
-                    break
-                lost = acknowledged[found - known :]
-                oldest = max(oldest, cut - lost[0] if lost else 0.0)
-                wrong += [problem] if problem else []
-                if wrong or life == CUTS or done == count:
-                    lab.abandon(market._owner)
-                    break
-                cut = market.live(generator.uniform(0.05, 0.2), generator.random() < 0.5)
-                known, acknowledged = found, market.acknowledged
-                trades, done = trades + len(acknowledged), done + 1
+    """Cut the power of owners, and kill some, while their players trade."""
+    findings, generator = Findings(), random.Random(count)
+    while findings.cuts < count and not findings.wrong:
+        try:
+            _lives(findings, min(findings.cuts + CUTS, count), generator)
+        except FireflyError as error:
+            findings.wrong.append(str(error))
     figure = (
-        f"{len(wrong)} wrong of {done:,} power cuts, {trades:,} trades; of the acknowledged ones the last "
-        f"{oldest * 1000:.0f} ms were lost at most, with a sync each {INTERVAL * 1000:.0f} ms"
+        f"{len(findings.wrong)} wrong of {findings.cuts:,} power cuts and {findings.kills} kills, {findings.trades:,} "
+        f"trades; cuts took back {findings.oldest * 1000:.0f} ms at most, with a sync each {INTERVAL * 1000:.0f} ms"
     )
-    return Outcome(done, figure + "".join(wrong[:1]), not wrong and oldest <= INTERVAL * 5)
+    kept = not findings.wrong and findings.oldest <= INTERVAL * 5
+    return Outcome(findings.cuts, figure + "".join(findings.wrong[:1]), kept)
 
 
 ROWS = [Row("A31p", "a power cut takes whole trades back, and the next start is served", a31p_cuts, 5, 300)]

@@ -38,7 +38,7 @@ class GroupSync:
 
     def start(self) -> None:
         """Begin to sync."""
-        self.durable = self._journal.last
+        self.durable = 0 if self._journal.retired else self._journal.last
         self._greenlet = gevent.spawn(self._run)
 
     def when_durable(self, sequence: int, waiter: Waiter) -> None:

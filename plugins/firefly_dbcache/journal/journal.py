@@ -103,6 +103,8 @@ class Journal:
         try:
             self.settle()
             self._disk.sync_folder(self.folder.path)
+            # Whoever wrote them was perhaps killed before they were on the disk.
+            self.retired = [self._disk.open(part.path) for part in self._parts]
             self._begin()
             self._disk.reserve(self.folder.slack, self._limits.slack)
         except OSError as error:
