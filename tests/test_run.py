@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -66,14 +66,14 @@ def test_help_is_there_soon_and_imports_neither_plugins_nor_databases_nor_web_se
         "    heavy = {'peewee', 'flask', 'websockets', 'pymemcache', 'rich', 'msgspec', 'pluggy'} & set(sys.modules)\n"
         "    assert not heavy, heavy\n"
     )
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
-        ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-        seconds.append(time.monotonic() - began)
-        assert ran.returncode == 0, ran.stderr
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ran.returncode == 0, ran.stderr
     assert "--only NAME" in ran.stdout
-    assert min(seconds) < 1.5, "five times the 0.3 s that are promised"
+    # It waits for nobody, so what it computes is how long it takes on an idle machine.
+    took = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    assert took < 1.5, "five times the 0.3 s that are promised"
 
 
 def test_the_entry_point_of_the_distribution_is_this_program():

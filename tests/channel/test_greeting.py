@@ -145,7 +145,7 @@ def test_k15_without_a_hello_in_time_the_connection_ends(house: Any, limits: Any
     raw = house.raw()
     begin = time.monotonic()
     assert raw.ended()
-    assert 0.19 < time.monotonic() - begin < 1.0
+    assert 0.19 < time.monotonic() - begin < 4
     assert house.accepted[0].reason == "hello_timeout"
 
 
@@ -164,7 +164,7 @@ def test_half_a_hello_does_not_extend_the_time(house: Any, limits: Any) -> None:
 
     dripper = gevent.spawn(drip)
     assert raw.ended()
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 2
     dripper.kill()
 
 

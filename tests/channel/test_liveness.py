@@ -40,7 +40,7 @@ def test_k12_a_peer_that_answers_nothing_is_dead(house: Any, limits: Any, until:
     begin = time.monotonic()
     with pytest.raises(Disconnected) as caught:
         client.call("echo")
-    assert 0.35 < time.monotonic() - begin < 1.0
+    assert 0.35 < time.monotonic() - begin < 4
     assert caught.value.sent
     assert client.reason == "dead"
 

@@ -61,7 +61,7 @@ def test_k10_a_peer_that_takes_nothing_is_closed(house: Any, limits: Any) -> Non
     while not client.closed:
         gevent.sleep(0.001)
     assert client.reason == "slow_consumer"
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 4
     gevent.sleep(0)
     assert [type(error) for error in waiting] == [Disconnected]
     assert client.statistics()["outbox_frames"] == 0 or not client.notify("note")

@@ -308,7 +308,7 @@ def test_78_a_handshake_that_does_not_end_is_ended(serve: Any, data: bytes, unti
     raw = connect(server)
     raw.sendall(data)
     assert raw.recv(100) == b""
-    assert 0.25 < time.monotonic() - begin < 1.5
+    assert 0.25 < time.monotonic() - begin < 4
     assert server.receivers[0].reason == "tls_timeout"
 
 
@@ -338,7 +338,7 @@ def test_22_what_is_no_handshake_ends_in_its_time(serve: Any, data: bytes, paper
             pass
     except ConnectionResetError:
         pass
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 4
     with secure(server, papers) as client:
         client.sendall(b"next")
         assert receive(client, 4) == b"next"

