@@ -39,7 +39,7 @@ function Server({ server, place, card, samples, onOpen }) {
       style=${{ transform: `translate(${place.x}px, ${place.y}px)`, width: `${card.width}px`, height: `${card.height}px` }}>
       <span class="server-head"><${Dot} state=${server.state} /><b>${server.name}</b>
         ${server.off?.length > 0 && html`<span class="mark" title="something is switched off">off</span>`}
-        ${server.crash && html`<span class="mark bad" title=${`it ended ${seconds(server.crash.ago)} ago: ${server.crash.ending}`}>restarted</span>`}
+        ${up && server.crash && html`<span class="mark bad" title=${`it ended ${seconds(server.crash.ago)} ago: ${server.crash.ending}`}>restarted</span>`}
         ${server.log?.error > 0 && html`<span class="mark bad" title="errors in its log">${count(server.log.error)}</span>`}
       </span>
       ${up ? html`
