@@ -10,7 +10,8 @@ from gevent.event import Event
 
 from firefly_dbcache.database.worker import Worker
 from firefly_dbcache.journal.disk import Disk
-from firefly_dbcache.journal.journal import Journal, State
+from firefly_dbcache.journal.journal import Journal
+from firefly_dbcache.journal.state import State
 
 __all__ = ["GroupSync"]
 

@@ -13,7 +13,6 @@ After an error of write or fsync the segment is dead: nothing is acknowledged be
 from __future__ import annotations
 
 import contextlib
-import enum
 import errno
 import logging
 import secrets
@@ -31,18 +30,9 @@ from firefly_dbcache.journal.leftovers import Leftovers
 from firefly_dbcache.journal.record import encode
 from firefly_dbcache.journal.replay import Replay
 from firefly_dbcache.journal.segment import Shapes, encode_header, path_of
+from firefly_dbcache.journal.state import State
 
-__all__ = ["Journal", "Limits", "State"]
-
-
-class State(enum.Enum):
-    """Whether the journal takes records."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    FULL = "the journal's disk is full"
-    DEAD = "the journal's disk has failed"
-    CAPPED = "the journal has reached its cap"
+__all__ = ["Journal", "Limits"]
 
 
 @attrs.frozen

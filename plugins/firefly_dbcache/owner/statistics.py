@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from firefly_dbcache.journal.journal import State
+from firefly_dbcache.journal.state import State
 
 if TYPE_CHECKING:
     from firefly_dbcache.owner.owner import Owner

@@ -12,7 +12,8 @@ from firefly_core.errors import StorageError
 from firefly_dbcache.database.ledger import Ledger
 from firefly_dbcache.database.worker import Worker
 from firefly_dbcache.journal.disk import Disk
-from firefly_dbcache.journal.journal import Journal, State
+from firefly_dbcache.journal.journal import Journal
+from firefly_dbcache.journal.state import State
 from firefly_dbcache.owner.graveyard import Graveyard
 from firefly_dbcache.owner.writer import Writer
 from firefly_dbcache.rows.commit import encode_rows
