@@ -15,6 +15,7 @@ from example_game.client import LOGIN, Client
 
 PROMISED = 3.0  # seconds from the kill until every bot plays again
 CEILING = 5 * PROMISED  # what a busy machine is allowed here; what it took is printed
+PATIENCE = 2 * CEILING  # of bots: who connects while the gate is away is answered by the new one
 HARMLESS = {"unavailable", "not_here", "gone", "too_far", "rate_limited"}
 
 
@@ -36,7 +37,7 @@ class Crowd:
     def stop(self) -> None:
         for bot in self.bots:
             bot.ends = time.monotonic()
-        gevent.joinall(self.greenlets, timeout=12, raise_error=True)
+        gevent.joinall(self.greenlets, timeout=PATIENCE + 5, raise_error=True)
         assert all(greenlet.dead for greenlet in self.greenlets)
 
     def errors(self) -> dict[str, int]:
@@ -48,8 +49,9 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(house, wait_until) -> Iterator[Callable[[], Crowd]]:
+def crowd(house, wait_until, monkeypatch) -> Iterator[Callable[[], Crowd]]:
     """Give a function that lets bots play and waits until all do."""
+    monkeypatch.setattr("example_game.bot.ANSWER_TIMEOUT", PATIENCE)
     crowds: list[Crowd] = []
 
     def begin() -> Crowd:
@@ -134,7 +136,7 @@ def test_who_was_in_the_meadow_when_the_gate_died_is_not_left_standing_there(hou
     wait_until(lambda: ghost.tally.replies.total() > 3, "the ghost plays")
     house.kill("gate-1")
     ghost.ends = 0.0
-    playing.join(timeout=12)
+    playing.join(timeout=PATIENCE + 5)
     later = crowd()
 
     def seen() -> set[str]:

@@ -197,6 +197,18 @@ def crowd(game: OperatedGame, tally: Tally) -> Iterator[None]:
         gevent.killall(players)
 
 
+def is_playable(game: OperatedGame) -> bool:
+    """Whether a login is answered: the world is ready before the gate has heard of its commands."""
+    client = FakeClient(SocketNetwork(), f"tcp://127.0.0.1:{game.ports['door']}", JsonWire(stream=True))
+    try:
+        client.request("login", 0)
+    except FireflyError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
 def look(game: OperatedGame) -> dict[str, dict[str, Any]]:
     """Ask every server for its figures."""
     return {name: game.call("root", "figures.of", name) for name in SERVERS}
@@ -245,6 +257,7 @@ def a58_soak(count: int) -> Outcome:
     tally = Tally()
     modules = {"world": WORLD, "heroes": HEROES, "figures": FIGURES}
     with operated_game(TOML, modules) as game:
+        wait_until(lambda: is_playable(game), "the gate sends commands to the world")
         with crowd(game, tally):
             gevent.sleep(min(30.0, count / 4))  # until every path has been taken once
         rest = 20.0 if count >= LONG else 0.0  # what was armed for ten seconds, such as a call's deadline, is over then
@@ -257,9 +270,11 @@ def a58_soak(count: int) -> Outcome:
     files, greenlets = (
         max(abs(after[name][what] - before[name][what]) for name in SERVERS) for what in ("files", "greenlets")
     )
+    first = "".join(f" ({error})" for error in tally.errors[:1])
     figure = (
-        f"{tally.sessions:,} sessions, {tally.commands:,} commands, {tally.resumed:,} resumes, {len(tally.errors)} "
-        f"errors in {count / 60:.1f} min; memory {', '.join(f'{n} {s:+.2f}' for n, s in slopes.items())} MiB/h; "
+        f"{tally.sessions:,} sessions, {tally.commands:,} commands, {tally.resumed:,} resumes, "
+        f"{len(tally.errors)} errors{first} in {count / 60:.1f} min; "
+        f"memory {', '.join(f'{n} {s:+.2f}' for n, s in slopes.items())} MiB/h; "
         f"files at most {files} more or less, greenlets {greenlets}; "
         f"objects of {worst}: {grown(before[worst]['kinds'], after[worst]['kinds'])}"
     )
