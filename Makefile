@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(shell ls plugins | cksum | cut -d' ' -f1)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench bench-count promises soak fuzz autobahn mutants docs clean
+.PHONY: help run test check lint bench bench-count promises soak sbom fuzz autobahn mutants docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -52,6 +52,9 @@ autobahn: $(STAMP) ## Run Autobahn's WebSocket suite, where there is a CPython 2
 
 mutants: $(STAMP) ## Plant each known bug into a copy of the tree and see that its tests catch it; ARGS=no-jitter picks one
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+sbom: $(STAMP) ## Print what it runs with, as a CycloneDX list
+	@$(BIN)/python .ci/sbom
 
 docs: $(STAMP) ## Make docs/config.md anew from what services and protocols declare
 	@$(BIN)/python -m firefly_core.kernel.config.config_page docs/config.md

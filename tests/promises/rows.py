@@ -32,6 +32,7 @@ from tests.promises import (
     simulated_rows,
     soak_rows,
     supervisor_rows,
+    supply_rows,
 )
 from tests.promises.ledger import Row
 
@@ -60,6 +61,7 @@ ROWS: list[Row] = [
     *player_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
+    *supply_rows.ROWS,
     *gate_loss_rows.ROWS,
     *plugin_rows.ROWS,
     *config_rows.ROWS,
