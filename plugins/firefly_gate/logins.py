@@ -107,13 +107,13 @@ class Logins:
             raise Unavailable("nobody can say just now whose token this is") from error
         return found
 
-    def unclaim(self, digest: bytes, former: bytes, state: dict[str, Any]) -> None:
+    def unclaim(self, digest: bytes, state: dict[str, Any]) -> None:
         """Give a claimed state back, which could not be taken over; never blocks."""
         directory = self._kernel.directory
         if directory is not None:
-            directory.refuge.unclaim(self._kernel.name, self._kernel.boot_id, digest, former, state)
+            directory.refuge.unclaim(self._kernel.name, self._kernel.boot_id, digest, state)
         elif (peer := self._kernel.mesh.peers.get(self._process)) is not None:
-            peer.notify("firefly.unclaim", digest, former, state)
+            peer.notify("firefly.unclaim", digest, state)
 
     def _login(self, sid: int, uid: Uid, replace: bool) -> int:
         directory = self._kernel.directory

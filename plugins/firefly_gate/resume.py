@@ -152,7 +152,7 @@ class Resumption:
             if not new.closed:
                 new.set_data({})
                 new.routes = None
-            self._gate.logins.unclaim(digest, former, state)
+            self._gate.logins.unclaim(digest, state)
             raise
         for group in state["groups"]:
             new.join(group)

@@ -19,6 +19,8 @@ __all__ = ["Refuge"]
 
 Kept = tuple[str, int, dict[str, Any]]
 """The gate of a session, that process's boot id, and the session's state."""
+CLAIMED = b"claimed "
+"""Before the digest of a state that was claimed by its token alone, and can be claimed no more."""
 MOST = 100_000
 """Sessions that are kept; beyond that the oldest are let go."""
 
@@ -31,6 +33,8 @@ class Refuge:
         self._kept: dict[bytes, Kept] = {}
         self._unconfirmed: dict[str, dict[bytes, Kept]] = {}
         """By gate: what was kept when its channel was lost; it may have been let go meanwhile."""
+        self._aside: dict[bytes, bytes] = {}
+        """Under what states lie that were claimed and whose player has not logged in by them yet, by their digests."""
         self._players: dict[Uid, set[bytes]] = {}
         """The digests of each player's sessions: one, but for a moment where he has just logged in elsewhere."""
         mesh = kernel.mesh
@@ -53,6 +57,7 @@ class Refuge:
     def forget(self, digest: bytes) -> None:
         """Let a session go that has ended, or has another token."""
         self._take(digest)
+        self._take(self._aside.pop(digest, digest))
 
     def forget_player(self, uid: Uid) -> None:
         """Let a player's sessions go: he has logged in anew."""
@@ -62,16 +67,18 @@ class Refuge:
     def claim(self, digest: bytes, former: bytes = b"") -> dict[str, Any] | None:
         """Give a session's state, once, and once more by `former`, where that is not empty; None: there is none."""
         found = self._take(digest)
-        if former:
-            found = found or self._take(former)
-            if found is not None:
-                self._put(former, found)
-                self._kernel.deadlines.arm(found[2]["timeout"], partial(self._restore, digest, former, found))
-        return found[2] if found is not None else None
+        if found is None and former:
+            found = self._take(former)
+        if found is None:
+            return None
+        aside = self._aside[digest] = former or CLAIMED + digest
+        self._put(aside, found)
+        self._kernel.deadlines.arm(found[2]["timeout"], partial(self._restore, digest, aside, found))
+        return found[2]
 
-    def unclaim(self, gate: str, boot_id: int, digest: bytes, former: bytes, state: dict[str, Any]) -> None:
+    def unclaim(self, gate: str, boot_id: int, digest: bytes, state: dict[str, Any]) -> None:
         """Take a state back whose claim has led to nothing; where its own gate is gone it is kept for a while."""
-        kept = self._take(former) or (gate, boot_id, state)
+        kept = self._take(self._aside.pop(digest, digest)) or (gate, boot_id, state)
         self._put(digest, kept)
         if kept[0] == gate or not self._lives(kept):
             self._kernel.deadlines.arm(state["timeout"], partial(self._let_go, digest, kept))
@@ -99,12 +106,13 @@ class Refuge:
         if self._kept.get(digest) is kept:
             self._take(digest)
 
-    def _restore(self, digest: bytes, former: bytes, kept: Kept) -> None:
+    def _restore(self, digest: bytes, aside: bytes, kept: Kept) -> None:
         """Let a claim go that has led to nothing; the session itself, if it lives, has still the same token."""
-        if self._kept.get(former) is kept:
-            self._take(former)
-            if self._lives(kept):
+        if self._kept.get(aside) is kept:
+            self._take(aside)
+            if self._lives(kept) and digest in self._aside:
                 self._put(digest, kept)
+        self._aside.pop(digest, None)
 
     def _lives(self, kept: Kept) -> bool:
         """Whether the gate whose state it is has not ended."""

@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from firefly_core import command, on_disconnect, push
-from firefly_core.errors import Disconnected, RemoteError
+from firefly_core.errors import Disconnected, RemoteError, Unavailable
 from firefly_core.testing import Conditions, InProcessCluster, MemoryNetwork, virtual_time
 
 TOML = """
@@ -257,3 +257,21 @@ def test_what_was_pushed_on_a_line_that_lost_the_answer_comes_again(cluster):
     line.abort()
     player.come_back()
     assert player.client.wait_push("news") == "while he was away"
+
+
+def test_a_claim_that_leads_to_nothing_takes_nothing_away(cluster):
+    player = Player(cluster)
+    refuge = cluster.kernel("hub").directory.refuge
+    before = dict(refuge._kept)
+    west = cluster.kernel("west").services["gate"]
+    enter, west.logins.enter = west.logins.enter, refuse
+    for nonce in ({"nonce": f"{NONCE} 0"}, {}):
+        assert code_of(cluster, {"token": player.token, **nonce}, "west") == "unavailable"
+        gevent.sleep(60)
+        assert refuge._kept == before
+    west.logins.enter = enter
+    player.client.request("tell", "still here")
+
+
+def refuse(*_, **__):
+    raise Unavailable("nobody can say just now who is logged in")
