@@ -307,6 +307,6 @@ ROWS = [
         20,
     ),
     Row("C21", "how a server ends decides whether it starts again, and hurts nobody else", c21_endings, 0, 10),
-    Row("C24", "signals: a bad file changes nothing, a second signal hurries", c24_signals, 1, 20),
+    Row("C24", "signals: a bad file changes nothing, a second signal hurries", c24_signals, 0, 20),
     Row("C25", "a second supervisor of one firefly.toml is refused", c25_twice, 0, 10),
 ]
