@@ -181,8 +181,8 @@ MUTANTS = [
         "long-lines",
         "a line without an end is kept however long it grows",
         "plugins/firefly_protocols/json_text.py",
-        "if len(line) > self.limits.max_frame:",
-        "if len(line) < 0:",
+        "def _check_length(self, line: bytes | bytearray) -> None:\n        if len(line) > self.limits.max_frame:",
+        "def _check_length(self, line: bytes | bytearray) -> None:\n        if len(line) < 0:",
         ("tests/plugins/firefly_protocols/test_json_text.py",),
     ),
     Mutant(

@@ -83,22 +83,22 @@ def test_gates_learn_of_a_new_command_and_of_one_that_is_gone(lab):
 
 
 def test_a_command_that_runs_ends_on_the_code_that_it_began_with(lab):
-    lab.write(
-        "world",
-        WORLD.replace(
-            "    return rules.SCORE + by", "    import gevent\n    gevent.sleep(0.3)\n    return rules.SCORE + by"
-        ),
+    began, may_end = lab.folder / "began", lab.folder / "may_end"
+    waits = (
+        "    import gevent, pathlib\n"
+        f"    pathlib.Path({str(began)!r}).touch()\n"
+        f"    while not pathlib.Path({str(may_end)!r}).exists():\n"
+        "        gevent.sleep(0.01)\n"
+        "    return rules.SCORE + by"
     )
+    lab.write("world", WORLD.replace("    return rules.SCORE + by", waits))
     assert lab.reload().taken
-    running = gevent.spawn(lab.ask, 0)
-    gevent.sleep(0.05)
     lab.write("rules", "SCORE = 10\n")
-    lab.reload(dry_run=True)  # the part that takes long, so that the next one is quick
-    running.join()
     running = gevent.spawn(lab.ask, 0)
-    gevent.sleep(0.05)
+    lab.cluster.wait(began.exists)
     assert lab.reload().taken
     assert not running.ready()
+    may_end.touch()
     assert running.get(timeout=5) == 1
     assert lab.ask() == 10
 
