@@ -14,7 +14,7 @@ from firefly_core.testing import Conditions, FakeClient, InProcessCluster, virtu
 from tests.promises.ledger import Outcome, Row
 from tests.promises.storm import storm
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "here", "most", "playing"]
 
 TOML = """
 [firefly]
@@ -73,12 +73,12 @@ def depart(ctx):
 
 
 @contextlib.contextmanager
-def playing() -> Iterator[InProcessCluster]:
+def playing(seed: int = 1) -> Iterator[InProcessCluster]:
     here.clear()
     most.clear()
     with (
-        virtual_time(seed=1, limit=1e9),
-        InProcessCluster(TOML, handlers={"world": [login, work, arrive, depart]}) as made,
+        virtual_time(seed=seed, limit=1e9),
+        InProcessCluster(TOML, handlers={"world": [login, work, arrive, depart]}, seed=seed) as made,
     ):
         made.start()
         made.wait(lambda: len(made.kernel("hub").mesh.peers) == 2)

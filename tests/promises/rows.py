@@ -33,6 +33,7 @@ from tests.promises import (
     soak_rows,
     supervisor_rows,
     supply_rows,
+    whereabouts_rows,
 )
 from tests.promises.ledger import Row
 
@@ -59,6 +60,7 @@ ROWS: list[Row] = [
     *power_rows.ROWS,
     *fleet_rows.ROWS,
     *player_rows.ROWS,
+    *whereabouts_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
     *supply_rows.ROWS,
