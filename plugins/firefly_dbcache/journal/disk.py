@@ -33,6 +33,17 @@ class Disk:
         for descriptor in descriptors:
             os.fdatasync(descriptor)
 
+    def sync_file(self, path: Path) -> None:
+        """Wait until the data of a file is on disk; blocks this thread. A missing one is fine."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            self.sync([descriptor])
+        finally:
+            os.close(descriptor)
+
     def sync_folder(self, folder: Path) -> None:
         """Wait until the names in a folder are on disk; blocks this thread."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -39,7 +39,7 @@ class GroupSync:
 
     def start(self) -> None:
         """Begin to sync."""
-        self.durable = 0 if self._journal.retired else self._journal.last
+        self.durable = 0 if self._journal.inherited else self._journal.last
         self._greenlet = gevent.spawn(self._run)
 
     def when_durable(self, sequence: int, waiter: Waiter) -> None:
@@ -81,6 +81,7 @@ class GroupSync:
         current = journal.descriptor
         try:
             self._worker.do(self._sync_blocking, [*retired, current], folder, cursor is not None)
+            journal.inherited.clear()
         except OSError as error:
             journal.retired += retired
             journal.die(error)
@@ -97,6 +98,8 @@ class GroupSync:
             self._waiters.popleft()[1](None)
 
     def _sync_blocking(self, descriptors: list[int], folder: object, cursor: bool) -> None:
+        for path in self._journal.inherited:
+            self._disk.sync_file(path)
         self._disk.sync(descriptors)
         if folder is not None:
             self._disk.sync_folder(self._journal.folder.path)

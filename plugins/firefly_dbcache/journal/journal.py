@@ -66,6 +66,8 @@ class Journal:
         """Whether a segment's name is not known to be on disk yet."""
         self.retired: list[int] = []
         """Descriptors of earlier segments, to be synced and closed."""
+        self.inherited: list[Path] = []
+        """Segments of whoever was here before, and was perhaps killed before they were on the disk."""
         self.descriptor = -1
         self.on_dead: Callable[[OSError], None] = lambda _: None
         self._limits = limits
@@ -93,8 +95,7 @@ class Journal:
         try:
             self.settle()
             self._disk.sync_folder(self.folder.path)
-            # Whoever wrote them was perhaps killed before they were on the disk.
-            self.retired = [self._disk.open(part.path) for part in self._parts]
+            self.inherited = [part.path for part in self._parts]
             self._begin()
             self._disk.reserve(self.folder.slack, self._limits.slack)
         except OSError as error:
