@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from firefly_core.kernel.supervisor import listeners
+from firefly_core.kernel.supervisor import listeners, log_folder
 from firefly_core.kernel.supervisor.child import Child, State
 from firefly_core.kernel.supervisor.equipment import Equipment
 from firefly_core.kernel.supervisor.plan import Plan, stop_waves
@@ -81,6 +81,8 @@ class Fleet:
         problems = []
         if (plan.var, plan.secret) != (old.var, old.secret):
             problems.append("firefly.var, and whether there is a firefly.secret, need a new start of firefly-run")
+        if unfit := log_folder.problem_of(plan):
+            problems.append(unfit)
         ours = {address.port for address in old.addresses()}
         fresh = [address for address in plan.addresses() if address.port not in ours]
         return problems + [problem for address in fresh if (problem := listeners.problem_of(address))]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from firefly_core.kernel.supervisor.log_folder import LogFolder
 from firefly_core.kernel.supervisor.log_writer import LogWriter
+from firefly_core.kernel.supervisor.plan import Plan
 
 __all__ = ["OWN_NAME", "Log"]
 
@@ -75,6 +76,9 @@ class Log:
         moment = self._clock()
         if self.folder is not None:
             self.folder.write(OWN_NAME, self._kept(moment, level, event, values))
+        self._show(moment, level, event, values)
+
+    def _show(self, moment: datetime.datetime, level: str, event: str, values: Mapping[str, object]) -> None:
         if self.json:
             record = {"time": _stamp(moment), "level": level, "server": OWN_NAME, "event": event, **values}
             line = json.dumps(record, default=str)
@@ -95,11 +99,22 @@ class Log:
             why, writer.trouble = writer.trouble or "they came too fast", ""
             for name, lines in writer.take_lost().items():
                 self.lost[name] = self.lost.get(name, 0) + lines
-                self.say("warning", f"lines of {name} were dropped: {why}", lines=lines)
+                event = f"lines of {name} were dropped: {why}"
+                if writer is self._writer:
+                    self.say("warning", event, lines=lines)
+                else:  # not into files that cannot be written: that would be one more line to tell of
+                    self._show(self._clock(), "warning", event, {"lines": lines})
 
     def lose(self, name: str, lines: int) -> None:
         """Count lines of the server `name` that were dropped before they got here."""
         self._writer.lose(name, lines)
+
+    def follow(self, plan: Plan) -> None:
+        """Write lines as a plan says, and where it says; first of all its warnings."""
+        self.json = plan.json_log
+        self.keep(Path(plan.log_folder) if plan.log_folder else None, plan.log_size, plan.log_files)
+        for warning in plan.warnings:
+            self.say("warning", warning)
 
     def keep(self, folder: Path | None, size: int, files: int) -> None:
         """Keep lines in files from now on, as LogFolder says; None: in none."""

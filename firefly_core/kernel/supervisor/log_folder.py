@@ -11,11 +11,33 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.supervisor.log_writer import QUEUE, LogWriter
+from firefly_core.kernel.supervisor.plan import Plan
 
-__all__ = ["LogFolder"]
+__all__ = ["LogFolder", "check", "problem_of"]
 
 MODE = 0o640
+
+
+def check(plan: Plan) -> None:
+    """Make the folder of a plan, where it has one; raises ConfigurationError when nothing can be written into it."""
+    if problem := problem_of(plan):
+        raise ConfigurationError([problem])
+
+
+def problem_of(plan: Plan) -> str:
+    """Say why nothing can be written into a plan's folder; empty: it can, or there is none. Makes the folder."""
+    if plan.log_folder is None:
+        return ""
+    folder = Path(plan.log_folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"firefly.log_folder: {folder} cannot be made: {error.strerror or error}"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"firefly.log_folder: {folder} cannot be written"
+    return ""
 
 
 class LogFolder(LogWriter):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from firefly_core.errors import ConfigurationError, ExitStatus
-from firefly_core.kernel.supervisor import listeners
+from firefly_core.kernel.supervisor import listeners, log_folder
 from firefly_core.kernel.supervisor.backoff import Restarts
 from firefly_core.kernel.supervisor.child import Child, State
 from firefly_core.kernel.supervisor.control_socket import ControlSocket, socket_path
@@ -131,8 +131,8 @@ class Supervisor:
     def _begin(self, plan: Plan | None, problems: list[str]) -> None:
         if plan is None:
             raise ConfigurationError(problems)
-        self._log.json = plan.json_log
-        self._log.keep(Path(plan.log_folder) if plan.log_folder else None, plan.log_size, plan.log_files)
+        log_folder.check(plan)
+        self._log.follow(plan)
         lock = ConfigurationLock(Path(plan.var) / f"{Path(plan.path).stem}.lock")
         lock.take()
         self._lock = lock
@@ -153,8 +153,6 @@ class Supervisor:
         self.fleet = Fleet(equipment, plan, self._changed, self._desk.asked)
         self.works = Works(self._loop, self._log, self.fleet, lambda: self.patience, self._ask_for_plan)
         self._open_socket(plan)
-        for warning in plan.warnings:
-            self._log.say("warning", warning)
         self._log.say("info", f"{plan.name} starts", processes=len(plan.process_names()), pid=os.getpid())
         for child in self.fleet:
             child.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from firefly_core.kernel.supervisor.child import Child
@@ -89,10 +88,7 @@ class Works:
         self._stages.proceed()
 
     def _adopt(self, plan: Plan, on_done: Callable[[], None]) -> None:
-        self._log.json = plan.json_log
-        self._log.keep(Path(plan.log_folder) if plan.log_folder else None, plan.log_size, plan.log_files)
-        for warning in plan.warnings:
-            self._log.say("warning", warning)
+        self._log.follow(plan)
 
         def done() -> None:
             self._log.say("info", "the new configuration is in force")

@@ -134,7 +134,10 @@ def test_what_a_folder_lost_is_said_with_the_reason(writer, tmp_path):
     log.close()
     log.tell_lost()
     assert f"lines of world-1 were dropped: {tmp_path}/log/world-1.log: " in writer.text.decode()
-    assert log.lost["world-1"] == 1
+    assert log.lost == {"world-1": 1}
+    log.tell_lost()
+    log.tell_lost()
+    assert log.lost == {"world-1": 1}, "the line that says so is none that is lost"
 
 
 def test_the_same_folder_again_changes_nothing_and_none_ends_it(writer, tmp_path):

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from firefly_core.errors import ConfigurationError
 from firefly_core.kernel.supervisor import log_folder as module
-from firefly_core.kernel.supervisor.log_folder import LogFolder
+from firefly_core.kernel.supervisor.log_folder import LogFolder, check, problem_of
+from firefly_core.kernel.supervisor.plan import Plan
 
 
 @pytest.fixture
@@ -124,6 +126,18 @@ def test_a_full_disk_is_survived_and_what_it_cost_is_counted(make, monkeypatch):
     room[0] = 10**9
     fill(folder, [2])
     assert lines(folder, "world-1.log") == [b"%039d" % 1, b"los", b"%039d" % 2]
+
+
+def test_a_folder_that_cannot_be_had_is_said_before_anything_is_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    plan = Plan(name="m", path="", var="", servers=(), log_folder=str(tmp_path / "file"))
+    assert problem_of(plan) == f"firefly.log_folder: {tmp_path}/file cannot be made: File exists"
+    with pytest.raises(ConfigurationError, match="log_folder"):
+        check(plan)
+    made = Plan(name="m", path="", var="", servers=(), log_folder=str(tmp_path / "a" / "b"))
+    assert problem_of(made) == ""
+    assert (tmp_path / "a" / "b").is_dir()
+    assert problem_of(Plan(name="m", path="", var="", servers=())) == ""
 
 
 def test_a_folder_that_cannot_be_written_is_counted_too(make, tmp_path):
