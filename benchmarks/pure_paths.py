@@ -79,7 +79,7 @@ def _forward(gate: Any, session: Any) -> Callable[[], None]:
     """Give a turn in which four commands go to a node and come back."""
     node = Node()
     command = Command(101, "routed_echo", False, 10.0)
-    command.peers.append(node)
+    command.peers[node.name] = node
     session.door.commands[101] = command
     frames = datapack(101) * 4
 

@@ -25,7 +25,8 @@ class Command:
         self.timeout = timeout
         self.idempotent = False
         self.run: Run | None = None
-        self.peers: list[Peer] = []
+        self.peers: dict[str, Peer] = {}
+        """Who takes it, by the process's name."""
 
 
 def command_table(kernel: Kernel, handlers: HandlerTable, codec: Codec, timeout: float) -> dict[int | str, Command]:
@@ -40,7 +41,7 @@ def command_table(kernel: Kernel, handlers: HandlerTable, codec: Codec, timeout:
                 command = Command(offer.id, offer.name, offer.public, offer.timeout or timeout)
                 command.idempotent = offer.idempotent
                 table[offer.id] = table[offer.name] = command
-            command.peers.append(peer)
+            command.peers[peer.name] = peer
     for handler in handlers.commands.values():
         command = Command(handler.id, handler.name, handler.public, handler.timeout or timeout)
         command.handler = handler

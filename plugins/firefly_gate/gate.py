@@ -258,9 +258,17 @@ class Gate(Service):
 
     def choose(self, session: GateSession, command: Command) -> Peer | None:
         """Give the node that takes this session's command; None: nobody is there just now."""
-        peers = command.peers
-        if len(peers) == 1 and session.routes is None and peers[0].takes_new:
-            return peers[0]
+        peers, routes = command.peers, session.routes
+        if routes is not None:
+            # Where it sticks already: to look at each of a hundred nodes would cost more than all the rest.
+            for name in routes.values():
+                peer = peers.get(name)
+                if peer is not None and not peer.draining and peer.connected:
+                    return peer
+        elif len(peers) == 1:
+            (peer,) = peers.values()
+            if peer.takes_new:
+                return peer
         return self.nodes.choose(session, command)
 
     def flush_later(self, session: GateSession) -> None:

@@ -57,7 +57,7 @@ class NodeLink:
 
     def choose(self, session: GateSession, command: Command) -> Peer | None:
         """Give the node that takes a session's command, by the policy of its server; None: nobody takes it now."""
-        peers = [peer for peer in command.peers if peer.connected]
+        peers = [peer for peer in command.peers.values() if peer.connected]
         routes = session.routes or {}
         stuck = next((peer for peer in peers if routes.get(peer.server) == peer.name), None)
         if stuck is not None:
