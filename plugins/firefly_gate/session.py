@@ -169,13 +169,11 @@ class GateSession(Session, Connection):
             self.gate.resumption.changed(self)
 
     def state(self, process: str) -> dict[str, Any]:
-        """Give what a node is told of this session; no data where it made the last change, and may be ahead."""
-        data: dict[str, Any] | None = self._data.plain() if self._data is not None else {}
-        if self.seen is not None and process in self.seen and self.data_from == process:
-            data = None
+        """Give what a node is told of this session; `ahead`: it made the last change to the data, and may be."""
         return {
             "uid": self.uid,
-            "data": data,
+            "data": self._data.plain() if self._data is not None else {},
+            "ahead": self.seen is not None and process in self.seen and self.data_from == process,
             "address": self.address,
             "protocol": self.wire.name,
             "codec": self.codec.name,

@@ -99,7 +99,7 @@ class NodeSession(Session, Serial):
 
     def update(self, version: int, state: dict[str, Any]) -> None:
         """Take over what the gate says of the session."""
-        self.version = version
+        known, self.version = self.version > 0, version
         self.uid = state["uid"]
         self.generation = state["generation"]
         if self.uid is None:
@@ -107,7 +107,8 @@ class NodeSession(Session, Serial):
         self.codec = self.node.kernel.plugins.codecs[state["codec"]]
         self._address = state["address"]
         self._protocol = state["protocol"]
-        if state["data"] is not None:
+        if not (known and state["ahead"]):
+            # Who is ahead and does not know the session had let it go: then what the gate has is all there is.
             self._data = SessionData(state["data"], self._on_data_changed)
 
     # --------------------------------------------------------------------------------------------- commands

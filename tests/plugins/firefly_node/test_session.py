@@ -18,6 +18,7 @@ listen = "tcp://127.0.0.1:10000"
 roots = ["gate"]
 """
 moments = []
+pauses = []
 
 
 @command(1, public=True)
@@ -29,9 +30,19 @@ def login(ctx, uid: int):
 def work(ctx): ...
 
 
+@command(3)
+def note(ctx, value: int):
+    ctx.session.data["value"] = value
+
+
+@command(4)
+def noted(ctx):
+    return ctx.session.data.get("value")
+
+
 @on_connect
 def connected(ctx):
-    gevent.sleep(3)
+    gevent.sleep(pauses.pop() if pauses else 0)
 
 
 @on_login
@@ -47,13 +58,15 @@ def depart(ctx):
 @pytest.fixture
 def cluster():
     moments.clear()
-    handlers = {"gate": [login], "world": [work, connected, arrive, depart]}
+    pauses.clear()
+    handlers = {"gate": [login], "world": [work, note, noted, connected, arrive, depart]}
     with virtual_time(seed=1), InProcessCluster(TOML, handlers=handlers) as cluster:
         cluster.start()
         yield cluster
 
 
 def test_who_was_greeted_says_goodbye_as_the_player(cluster):
+    pauses.append(3)
     client = cluster.connect()
     client.request("login", 7)
     with pytest.raises(RemoteError, match="timeout"):
@@ -66,6 +79,7 @@ def test_who_was_greeted_says_goodbye_as_the_player(cluster):
 
 
 def test_who_was_never_greeted_says_goodbye_as_nobody(cluster):
+    pauses.append(3)
     client = cluster.connect()
     client.request("login", 7)
     with pytest.raises(RemoteError, match="timeout"):
@@ -73,3 +87,19 @@ def test_who_was_never_greeted_says_goodbye_as_nobody(cluster):
     client.close()
     gevent.sleep(5)
     assert moments == ["disconnect None"], "the player may be here by another session"
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_data_that_a_node_has_set_are_there_after_the_channel_was_lost(cluster, seconds):
+    """After ten seconds the node lets the session go, and gets it anew with all that the gate has."""
+    client = cluster.connect()
+    client.request("login", 7)
+    client.request("note", 5)
+    cluster.network.cut("gate-1", "world-1", both=True)
+    cluster.network.reset("gate-1", "world-1")
+    gevent.sleep(seconds)
+    cluster.network.heal()
+    cluster.wait_connected()
+    assert client.request("noted") == 5
+    client.request("note", 6)
+    assert client.request("noted") == 6
