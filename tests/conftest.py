@@ -118,7 +118,7 @@ def npm():
         if not stamp.exists():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "package.json").write_text('{"private": true}')
-            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"]
             subprocess.run(["npm", "install", *options, *packages], cwd=folder, check=True, timeout=120)
             stamp.touch()
         return folder / "node_modules"

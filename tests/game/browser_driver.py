@@ -1,12 +1,13 @@
 """Drives Chromium for tests: one JSON line in, `[tab, method, arguments, options]`, one out, the result or the error.
 
-A process of its own, because Playwright brings an event loop that does not go together with gevent. `forget` closes all tabs,
-with all that they had stored, and what they complained about is forgotten.
+A process of its own, because Playwright brings an event loop that does not go together with gevent. `forget` closes all
+tabs, with all that they had stored, and what they complained about is forgotten.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from typing import Any
 
@@ -20,6 +21,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 760}}
 WINDOW = {"viewport": {"width": 720, "height": 460}}  # drawn without a graphics card, a large one costs a core
@@ -27,7 +29,7 @@ WINDOW = {"viewport": {"width": 720, "height": 460}}  # drawn without a graphics
 
 def main() -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
         tabs: dict[str, Page] = {}
         problems: list[str] = []
 
