@@ -14,7 +14,7 @@ from firefly_core.testing import Conditions, FakeClient, InProcessCluster, virtu
 from tests.promises.ledger import Outcome, Row
 from tests.promises.storm import storm
 
-__all__ = ["ROWS", "here", "most", "playing"]
+__all__ = ["ROWS", "group_of", "here", "most", "playing"]
 
 TOML = """
 [firefly]
@@ -53,11 +53,23 @@ most: dict[int, int] = {}
 @command(1, public=True)
 def login(ctx, uid: int):
     ctx.session.bind(uid)
+    ctx.session.data["who"] = uid
+    ctx.group(group_of(uid)).join(ctx.session)
 
 
 @command(2)
 def work(ctx, seconds: float):
     gevent.sleep(seconds)
+
+
+@command(3)
+def who(ctx):
+    return ctx.session.data.get("who")
+
+
+def group_of(uid: int) -> str:
+    """Give the group that a player joins."""
+    return f"group {uid % 3}"
 
 
 @on_login
@@ -78,7 +90,7 @@ def playing(seed: int = 1) -> Iterator[InProcessCluster]:
     most.clear()
     with (
         virtual_time(seed=seed, limit=1e9),
-        InProcessCluster(TOML, handlers={"world": [login, work, arrive, depart]}, seed=seed) as made,
+        InProcessCluster(TOML, handlers={"world": [login, work, who, arrive, depart]}, seed=seed) as made,
     ):
         made.start()
         made.wait(lambda: len(made.kernel("hub").mesh.peers) == 2)

@@ -14,7 +14,7 @@ import gevent
 from firefly_core.errors import DeadlineExceeded, Disconnected, RemoteError
 from firefly_core.testing import Conditions, FakeClient, InProcessCluster
 from tests.promises.ledger import Outcome, Row
-from tests.promises.player_rows import here, most, playing
+from tests.promises.player_rows import group_of, here, most, playing
 
 __all__ = ["ROWS"]
 
@@ -39,6 +39,8 @@ class Unrest:
         self.network = made.network
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.forgotten = 0
+        """How often the data of a session were not those of its player."""
         self._tokens: dict[int, dict[str, str]] = {}
         self._clients: list[FakeClient] = []
 
@@ -70,6 +72,7 @@ class Unrest:
                 self.done["logins"] += 1
                 if self.chance.random() < 0.8:
                     self._tokens[uid] = self._fresh(client.request("firefly.token"))
+            self.forgotten += client.request("who") != uid
             if self.chance.random() < 0.7:
                 client.request("work", self.chance.uniform(0, 0.3))
         leave = self.chance.choice(
@@ -138,6 +141,7 @@ def faults(made: InProcessCluster) -> list[str]:
             kept
             == {digest for gate in gates.values() for digest in (*gate.resumption._sessions, *gate.resumption._former)}
         ),
+        "a group is wrong": lambda: all(map(_has_its_groups, gates.values())),
         "a session waits for ever": lambda: not any(gate.resumption.waiting for gate in gates.values()),
         "a goodbye was never said": lambda: not any(gate._farewells.under_way for gate in gates.values()),
         "the world greets who is away": lambda: all(
@@ -146,6 +150,13 @@ def faults(made: InProcessCluster) -> list[str]:
         "a player was there twice": lambda: max(most.values(), default=0) <= 1,
     }
     return [what for what, holds in looks.items() if not holds()]
+
+
+def _has_its_groups(gate: Any) -> bool:
+    """Whether every player of a gate is in his group, and nobody else in any."""
+    players, groups = gate.crowd.players, gate.crowd.groups
+    nobody = [session for members in groups.values() for session in members.values() if session.uid not in players]
+    return not nobody and all(session.groups == (group_of(uid),) for uid, session in players.items())
 
 
 def p6_whereabouts(count: int) -> Outcome:
@@ -158,13 +169,14 @@ def p6_whereabouts(count: int) -> Outcome:
             unrest.network.set_conditions("*", "*", Conditions(delay=WAY))
             unrest.rage(STEPS)
             wrong.update(faults(made))
+            wrong["the data of a session are lost"] += unrest.forgotten
             done += unrest.done
     figure = (
         f"{sum(wrong.values())} wrong in {count:,} clusters after {done['logins']:,} logins, "
         f"{done['resumes']:,} resumes, {done['resets']:,} resets, {done['cuts']:,} cuts, {done['crashes']:,} crashes"
-        + (f"; {dict(wrong)}" if wrong else "")
+        + (f"; {dict(+wrong)}" if +wrong else "")
     )
-    return Outcome(count, figure, not wrong and done["resumes"] > 0)
+    return Outcome(count, figure, not +wrong and done["resumes"] > 0)
 
 
 ROWS = [
