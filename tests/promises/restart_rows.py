@@ -226,33 +226,35 @@ class Newcomers:
         self.slowest = max(self.slowest, time.monotonic() - began)
 
 
+def reload_once(game: OperatedGame, number: int) -> tuple[str, int]:
+    """Reload new code, or (an odd number) a changed gate; gives which, and how many live sessions were closed."""
+    url = f"tcp://127.0.0.1:{game.ports['door']}"
+    live = [FakeClient(SocketNetwork(), url, JsonWire(stream=True)) for _ in range(LIVE)]
+    file = game.folder / "firefly.toml"
+    if number % 2:
+        before, after = (f"max_sessions = {most + number}" for most in (4999, 5001))
+        file.write_text(file.read_text().replace(before, after))
+    else:
+        (game.folder / "near.py").write_text(MODULES["near"] + f"# {number}\n")
+    ended = game.run("reload")
+    assert ended.returncode == 0, ended.stderr
+    gevent.sleep(0.2)
+    closed = sum(client.closed is not None for client in live)
+    for client in live:
+        client.close()
+    return ("gate" if number % 2 else "code"), closed
+
+
 def a48_reloads(count: int) -> Outcome:
     """Reload `count` times while clients come: new code, then a changed gate that is started anew, and so on."""
-    rate = 500.0 if count > 2 else 100.0
     dropped = {"code": 0, "gate": 0}
     with operated_game(DOOR, MODULES) as game:
         newcomers = Newcomers(game.ports["door"])
-        coming = gevent.spawn(newcomers.run, rate)
-        file = game.folder / "firefly.toml"
+        coming = gevent.spawn(newcomers.run, 500.0 if count > 2 else 100.0)
         began = time.monotonic()
         for number in range(count):
-            live = [
-                FakeClient(SocketNetwork(), f"tcp://127.0.0.1:{game.ports['door']}", JsonWire(stream=True))
-                for _ in range(LIVE)
-            ]
-            what = "gate" if number % 2 else "code"
-            if what == "code":
-                (game.folder / "near.py").write_text(MODULES["near"] + f"# {number}\n")
-            else:
-                file.write_text(
-                    file.read_text().replace(f"max_sessions = {4999 + number}", f"max_sessions = {5001 + number}")
-                )
-            ended = game.run("reload")
-            assert ended.returncode == 0, ended.stderr
-            gevent.sleep(0.2)
-            dropped[what] += sum(client.closed is not None for client in live)
-            for client in live:
-                client.close()
+            what, closed = reload_once(game, number)
+            dropped[what] += closed
         seconds = time.monotonic() - began
         coming.kill()
         newcomers.join()

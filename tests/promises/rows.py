@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.promises import (
+    address_rows,
     admin_rows,
     bomb_rows,
     burden_rows,
     cache_rows,
     channel_rows,
     config_rows,
+    crash_loop_rows,
     crash_rows,
     database_rows,
     decoder_rows,
@@ -61,6 +63,7 @@ ROWS: list[Row] = [
     *fleet_rows.ROWS,
     *player_rows.ROWS,
     *whereabouts_rows.ROWS,
+    *crash_loop_rows.ROWS,
     *supervisor_rows.ROWS,
     *restart_rows.ROWS,
     *supply_rows.ROWS,
@@ -68,6 +71,7 @@ ROWS: list[Row] = [
     *plugin_rows.ROWS,
     *config_rows.ROWS,
     *admin_rows.ROWS,
+    *address_rows.ROWS,
     *log_rows.ROWS,
     *reload_rows.ROWS,
     *soak_rows.ROWS,
