@@ -1,10 +1,19 @@
 """Owners in folders of their own, and the real servers, each started by the first test that wants it."""
 
 import contextlib
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.promises import lab, servers
+
+
+@pytest.fixture
+def tmp_path():
+    """Give a folder in memory: every start of an owner waits for the disk some ten times."""
+    with tempfile.TemporaryDirectory(dir=lab.MEMORY) as name:
+        yield Path(name)
 
 
 @pytest.fixture
