@@ -84,7 +84,7 @@ def _kill_a_saver(fleet: Fleet, hatchery: Hatchery, number: int, patience: float
 
 def c11_nodes(count: int) -> Outcome:
     """Kill servers that use another's db-cache right after a save was acknowledged; the owner has it."""
-    generator = random.Random(count)
+    generator = random.Random()
     with running_fleet(count) as fleet:
         hatchery = Hatchery(fleet.file)
         try:
