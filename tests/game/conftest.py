@@ -116,6 +116,14 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.stop()
 
 
+@pytest.fixture(scope="module")
+def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Give the copy of the game that the tests of a file share, not started."""
+    made = House(tmp_path_factory.mktemp("house"))
+    yield made
+    made.stop()
+
+
 class Browser:
     """Real Chromium, driven from a process that gevent has not patched. Each tab is a Playwright page, by name."""
 

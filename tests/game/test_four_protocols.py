@@ -125,7 +125,13 @@ class DatapackPlayer:
         self._client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def house(shared_house: Any) -> Any:
+    """Give the game: nobody stops or kills a server of it."""
+    return shared_house
+
+
+@pytest.fixture(scope="module")
 def doors(house: Any) -> dict[str, int]:
     """Start the game with a pomelo and a msgpack listener beside its own."""
     pomelo, msgpack = free_ports(2)
