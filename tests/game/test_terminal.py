@@ -12,6 +12,13 @@ from example_game.view import Replaced, View
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
+@pytest.fixture(scope="module")
+def house(shared_house: Any) -> Any:
+    """Give a game that runs: terminals come and go, and the gate that dies is back."""
+    shared_house.start()
+    return shared_house
+
+
 def player(name: str, x: float, y: float) -> dict[str, Any]:
     return {"id": name.lower(), "name": name, "x": x, "y": y}
 
@@ -107,7 +114,6 @@ def test_arrows_are_one_key_each_however_they_come() -> None:
 
 
 def test_a_player_walks_catches_chats_and_leaves_the_terminal_as_it_was(house, terminal, wait_until) -> None:
-    house.start()
     tom = terminal("Tom", house.datapack)
     wait_until(lambda: "♟Tom" in tom.screen(), "the meadow is drawn")
 
@@ -136,7 +142,6 @@ def test_a_player_walks_catches_chats_and_leaves_the_terminal_as_it_was(house, t
 
 
 def test_a_refused_name_ends_the_program_with_the_reason(house, terminal, wait_until) -> None:
-    house.start()
     nobody = terminal("x" * 30, house.datapack)
     assert nobody.process.wait(timeout=10) == 1
     assert "bad_request" in nobody.screen()
@@ -144,7 +149,6 @@ def test_a_refused_name_ends_the_program_with_the_reason(house, terminal, wait_u
 
 
 def test_a_terminal_comes_back_after_the_gate_has_died(house, terminal, wait_until) -> None:
-    house.start()
     tom = terminal("Tom", house.datapack)
     wait_until(lambda: "♟Tom" in tom.screen(), "the meadow is drawn")
     house.kill("gate-1")
