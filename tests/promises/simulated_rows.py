@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.promises.ledger import Outcome, Row
+from tests.promises.ledger import Outcome, Row, slice_of
 from tests.scenarios.outcomes import Outcomes, crossed, outcomes
 from tests.scenarios.reconnect import schedule, storm
 
@@ -12,14 +12,14 @@ __all__ = ["ROWS"]
 
 
 @cache
-def under_chaos(count: int) -> Outcomes:
+def under_chaos(count: int, seed: int) -> Outcomes:
     """Both rows about one outcome look at the same calls."""
-    return outcomes(count, every=(0.05, 0.5))
+    return outcomes(count, seed, every=(0.05, 0.5))
 
 
 def a18_one_outcome(count: int) -> Outcome:
     """`count` calls both ways over a link that is reset, cut and slow: every one ends, once, in time."""
-    found = under_chaos(count)
+    found = under_chaos(count, slice_of("A18"))
     ends = ", ".join(f"{number:,} {end}" for end, number in found.ended.most_common())
     figure = (
         f"{found.ended.total():,} ends of {found.calls:,} calls, {found.pending} pending, {found.late} late ({ends})"
@@ -30,7 +30,7 @@ def a18_one_outcome(count: int) -> Outcome:
 
 def a19_at_most_once(count: int) -> Outcome:
     """The same calls: none is executed twice, none that was not sent is executed."""
-    found = under_chaos(count)
+    found = under_chaos(count, slice_of("A19"))
     figure = (
         f"{found.twice} executed twice, {found.lies} of {len(found.unsent):,} unsent executed, {found.calls:,} calls, "
         f"{found.faults.total():,} faults"
@@ -40,7 +40,7 @@ def a19_at_most_once(count: int) -> Outcome:
 
 def a20_no_crossing(count: int) -> Outcome:
     """`count` calls to two peers that answer late, twice, and with ids of the other's calls."""
-    found = crossed(count)
+    found = crossed(count, slice_of("A20"))
     kept = not found.mismatches and not found.pending and found.ended.total() == found.calls
     lies = ", ".join(f"{number:,} {kind}" for kind, number in sorted(found.faults.items()))
     return Outcome(found.calls, f"{found.mismatches} mismatches of {found.calls:,} calls ({lies})", kept)
@@ -48,7 +48,7 @@ def a20_no_crossing(count: int) -> Outcome:
 
 def a23_schedule(count: int) -> Outcome:
     """`count` outages of four kinds: every pause before a dial is within 20 % of its schedule."""
-    found = schedule(count)
+    found = schedule(count, slice_of("A23"))
     figure = f"{found.misfits} of {found.gaps:,} pauses off, the worst by {found.worst:.2%}, {count:,} outages"
     return Outcome(count, figure, not found.misfits and found.gaps > count)
 
