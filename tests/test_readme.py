@@ -19,7 +19,9 @@ RUN = f"{sys.executable} -m firefly_core.run"
 
 def sh(command: str, folder: Path) -> str:
     """Run a line of the README as it stands, with `firefly-run` from this checkout."""
-    environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    # What `make test ARGS=...` was told is not for the make that is asked here.
+    kept = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MFLAGS")}
+    environ = {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
     ended = subprocess.run(
         command.replace("firefly-run", RUN), shell=True, cwd=folder, env=environ, capture_output=True, text=True
     )
