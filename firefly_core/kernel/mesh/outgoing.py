@@ -59,7 +59,7 @@ class Outgoing:
         attempts = 0
         asked = ignorant = NOBODY
         while True:
-            peer, offer = self._provider(name, to, key, asked)
+            peer, offer = self._provider(name, to, key, asked, ignorant)
             meta = self._meta(context, to, key, direct=offer is not None)
             wait = self._timeout(timeout, offer.timeout if offer is not None else None, context)
             if ends is None:
@@ -134,7 +134,7 @@ class Outgoing:
             self._kernel.runners.run(self._call_here, own, plain(list(arguments)), self._default, None)
             return True
         try:
-            peer, offer = self._provider(name, to, key, NOBODY)
+            peer, offer = self._provider(name, to, key, NOBODY, NOBODY)
         except CallError:
             return False
         if offer is None and self._providers.roots({peer.name}):
@@ -186,9 +186,9 @@ class Outgoing:
         return meta
 
     def _provider(
-        self, name: str, to: str | None, key: object, asked: frozenset[str]
+        self, name: str, to: str | None, key: object, asked: frozenset[str], ignorant: frozenset[str]
     ) -> tuple[Peer, RemoteOffer | None]:
-        """Choose whom to ask; without an offer it is a root that will relay."""
+        """Choose whom to ask, somebody new if there is one, and nobody ignorant; without an offer a root will relay."""
         providers = self._providers.connected(name, to)
         if providers:
             fresh = [peer for peer in providers if peer.name not in asked] if asked else providers
@@ -196,7 +196,7 @@ class Outgoing:
             return peer, peer.remotes[name]
         if to is not None and (named := self._mesh.peers.get(to)) is not None and named.connected and named.announced:
             raise NoSuchMethod(f"{to} does not provide {name}")
-        roots = self._providers.roots(asked) or self._providers.roots(NOBODY)
+        roots = self._providers.roots(asked) or self._providers.roots(ignorant)
         if roots:
             return choose(name, roots, key), None
         if self._mesh.expected or any(not peer.connected for peer in self._mesh.peers.values()):

@@ -346,3 +346,17 @@ def test_while_a_root_is_away_what_it_may_know_is_not_said_not_to_exist(forked):
     with pytest.raises(Disconnected) as caught:
         call(forked, "add", 1, by="world")
     assert not caught.value.sent
+
+
+@pytest.mark.parametrize("by", ["world", "left"])
+def test_a_provider_that_is_away_behind_one_of_two_roots_is_not_asked_for_without_end(forked, by):
+    forked.crash("ranking")
+    gevent.sleep(0.1)
+    left = forked.kernel("left").services["root"]._channels
+    asked = [channel.statistics()["requests_total"] for channel in left]
+    begin = forked.clock("world").monotonic()
+    with pytest.raises((Disconnected, NoSuchMethod)):
+        call(forked, "add", 1, by=by)
+    assert forked.clock("world").monotonic() - begin < 0.1
+    again = [channel.statistics()["requests_total"] for channel in left]
+    assert sum(again) - sum(asked) <= 3
