@@ -88,7 +88,7 @@ def c10_points(count: int) -> Outcome:
                 yield {"lifetime": 0.03, "begin": "checked"}
             if point == "second_replay":
                 yield {"point": "replay"}
-            keys = {"flush_interval": 0.5} if point in ("checkpoint_begun", "checkpoint_written") else {}
+            keys = {"flush_interval": 0.5} if "checkpoint" in point else {}
             hits = 1 if "replay" in point else generator.randint(1, 6)
             done[point] += 1
             yield {"point": point, "hits": hits, "keys": keys}
