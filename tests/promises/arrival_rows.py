@@ -170,6 +170,7 @@ secret = "the secret of these promises...."
 handlers = ["hall"]
 [servers.gate.gate]
 listen = { url = "tcp://127.0.0.1:{door}", protocol = "json" }
+login_timeout = 3600.0
 rate = "off"
 [servers.gate.root]
 listen = "tcp://127.0.0.1:{root}"
