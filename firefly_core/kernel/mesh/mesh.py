@@ -19,7 +19,7 @@ from firefly_core.errors import CallError, Disconnected, NoSuchMethod, NotAuthor
 from firefly_core.kernel.handlers.handlers import Handler
 from firefly_core.kernel.mesh.outgoing import Outgoing
 from firefly_core.kernel.mesh.peer import Peer
-from firefly_core.kernel.mesh.providers import Providers, choose
+from firefly_core.kernel.mesh.providers import NOBODY, Providers, choose
 from firefly_core.kernel.mesh.relay import Relay
 from firefly_core.kernel.mesh.remotes import run_remote
 from firefly_core.wire.hello import PeerIdentity
@@ -32,7 +32,9 @@ __all__ = ["NODE_ROLE", "Deferred", "Mesh", "Method"]
 
 NODE_ROLE = "node"
 HEARD = 1.0
-"""Seconds that a peer is given to answer that it has heard of a drain."""
+"""Seconds that a peer is given to answer that it has heard an announcement."""
+LOOK = 0.01
+"""Seconds between two looks whether the roots are connected."""
 
 Method = Callable[..., Any]
 """A service's method: `(peer, *params)`; it runs on a runner and may block."""
@@ -129,16 +131,27 @@ class Mesh:
         for peer in list(self.peers.values()):
             peer.notify("firefly.announce", self._offer())
 
+    def wait_heard(self, timeout: float) -> bool:
+        """Wait until every root that this server dials has heard what it takes; False: `timeout` seconds were over."""
+        with gevent.Timeout(timeout, False):  # type: ignore[arg-type]  # the stubs do not know of False
+            while self._kernel.links.down:
+                gevent.sleep(LOOK)
+            self._tell_all(self.providers.roots(NOBODY))
+            return True
+        return False
+
     def withdraw(self) -> None:
         """Tell every peer that nothing new is taken, and wait until those that answer have heard it.
 
         What a peer sends before it has heard of it is read before its answer: afterwards nothing new is on its way.
         """
         self._open = self._draining = True
+        self._tell_all([peer for peer in self.peers.values() if peer.connected])
+
+    def _tell_all(self, peers: Sequence[Peer]) -> None:
+        """Announce to each, and wait for its answer: it has heard all that was said before, too."""
         offer = self._offer()
-        peers = [peer for peer in self.peers.values() if peer.connected]
-        told = [gevent.spawn(_tell, peer, offer) for peer in peers]
-        gevent.joinall(told)
+        gevent.joinall([gevent.spawn(_tell, peer, offer) for peer in peers])
 
     @property
     def unfinished(self) -> int:

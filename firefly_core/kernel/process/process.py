@@ -34,6 +34,8 @@ __all__ = ["Process", "run"]
 
 PATCHED = ("socket", "select", "threading", "ssl", "subprocess", "time")
 FAREWELL = 2.0
+HEARD = 2.0
+"""Seconds that the roots are given to hear of a server before it is ready without them."""
 CRASHED = 1
 
 
@@ -61,7 +63,7 @@ class Process:
             self._control.start()
             gevent.spawn(self._watch_supervisor, self._control)
         self._kernel.gave_up.rawlink(lambda _: self._wanted.set())
-        if self._either(self._kernel.start, self._wanted):
+        if self._either(self._start, self._wanted):
             # Not before: what is imported while it starts holds up nobody.
             self._kernel.hub_watch.start()
             if self._control is not None:
@@ -70,6 +72,11 @@ class Process:
             self._wanted.wait()
             self._finish()
         return ExitStatus.GAVE_UP if self._kernel.gave_up.ready() else ExitStatus.STOPPED
+
+    def _start(self) -> None:
+        self._kernel.start()
+        # So that whoever connects when all are ready finds every command; a root that is away holds nobody up for long.
+        self._kernel.mesh.wait_heard(HEARD)
 
     def _finish(self) -> None:
         if not self._kernel.gave_up.ready() and not self._at_once.is_set():

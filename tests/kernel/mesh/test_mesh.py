@@ -360,3 +360,19 @@ def test_a_provider_that_is_away_behind_one_of_two_roots_is_not_asked_for_withou
     assert forked.clock("world").monotonic() - begin < 0.1
     again = [channel.statistics()["requests_total"] for channel in left]
     assert sum(again) - sum(asked) <= 3
+
+
+def test_a_server_is_heard_of_when_every_root_has_taken_what_it_says(forked):
+    ranking, right = forked.kernel("ranking"), forked.kernel("right")
+    right.mesh.peers["ranking-1"].remotes.clear()
+    assert ranking.mesh.wait_heard(1.0)
+    assert "who" in right.mesh.peers["ranking-1"].remotes
+
+
+def test_a_root_that_is_away_holds_nobody_up_for_longer_than_that(forked):
+    forked.crash("right")
+    gevent.sleep(0.1)
+    clock = forked.clock("world")
+    begin = clock.monotonic()
+    assert not forked.kernel("world").mesh.wait_heard(2.0)
+    assert clock.monotonic() - begin <= 2.1
