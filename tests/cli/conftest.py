@@ -93,7 +93,13 @@ class Game:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                command(arguments), cwd=self.folder, env=environment(), stderr=log, stdout=log, stdin=subprocess.DEVNULL
+                command(arguments),
+                cwd=self.folder,
+                env=environment(),
+                stderr=log,
+                stdout=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_hear_interrupts,
             )
         self.started.append(process)
         return process
@@ -136,6 +142,11 @@ class Game:
 
 def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "firefly_core.run", *arguments]
+
+
+def _hear_interrupts() -> None:
+    """Take SIGINT as a program in a terminal does: what a shell starts in the background is born deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment(path: Path | None = None) -> dict[str, str]:
