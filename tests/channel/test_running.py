@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -116,7 +117,9 @@ def test_a_deadline_never_hits_what_the_runner_does_next(house: Any) -> None:
 def test_a_deadline_never_hits_a_runner_in_the_pool(house: Any, caplog: pytest.LogCaptureFixture) -> None:
     client, _ = house.pair({"work": lambda _channel: gevent.sleep(0.001)})
     for _ in range(30):
-        client.call("work", timeout=0.03)
+        # On a busy machine the answer may come too late; what counts is whom the deadline hits.
+        with contextlib.suppress(DeadlineExceeded):
+            client.call("work", timeout=0.03)
     gevent.sleep(0.1)
     assert "retired" not in caplog.text
 

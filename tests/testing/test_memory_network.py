@@ -9,6 +9,7 @@ from gevent.event import Event
 
 from firefly_core.channel.deadlines import Deadlines
 from firefly_core.channel.runners import Runners
+from firefly_core.channel.send_queue import PIECE_COST
 from firefly_core.channel.stream import Stream, StreamLimits
 from firefly_core.testing.memory_network import ANY, MemoryNetwork
 from firefly_core.testing.memory_pipe import Conditions
@@ -406,7 +407,7 @@ def test_a_stream_over_its_queue_is_closed_at_once(world, network, streams):
     written = 0
     while stream.write(b"x" * 1000):
         written += 1
-    assert written == 60
+    assert written == 10 + 50_000 // (1_000 + PIECE_COST)
     assert server.closed == "slow_consumer"
 
 
