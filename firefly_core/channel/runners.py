@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from operator import length_hint
 from typing import Any, Protocol
@@ -81,9 +82,12 @@ class _Task:
 class Runners:
     """The runner pool of one kernel, on the hub of the thread that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._hub = get_hub()
         self._loop = self._hub.loop
+        self._now = now
+        self.moment = now()
+        """When the turn began that runs now: to one that has not blocked, all that arrives in a turn is of one moment."""
         # gevent's Hub.switch checks for misuse that cannot happen here; the plain switch is 0.4 us cheaper.
         self._to_hub = greenlet.switch.__get__(self._hub)
         self._ready: list[Job] = []
@@ -139,6 +143,7 @@ class Runners:
         ready = self._ready
         if not ready:
             return
+        self.moment = self._now()
         # What handlers submit meanwhile is for the next turn, so nobody starves those that can be read by then.
         self._batch = batch = iter(tuple(ready))
         ready.clear()

@@ -86,7 +86,7 @@ class Kernel:
         """What peers prove that they know: the first one, or while secrets are being changed another."""
         self.descriptors = dict(descriptors or {})
         self.log = logging.getLogger(f"firefly.{self.name}")
-        self.runners = Runners()
+        self.runners = Runners(self.clock.monotonic)
         self.deadlines = Deadlines(get_hub().loop, self.clock)
         self.handlers = handlers if handlers is not None else collect(cluster.handler_modules(server))
         self.mesh = Mesh(self)

@@ -49,21 +49,73 @@ class ClientSession(GateSession):
 
     def on_data(self, data: bytes) -> None:
         """Take what arrived, or (with nothing) go on with the mailbox; on a runner."""
+        # What a command costs stands here: a call more in this method is 1 % of the whole message.
         if self.successor is not None:
             self.successor.on_data(data)
             return
         requests = self.receive(data) if data else []
-        if self.kept is not None:
-            self.kept.acknowledge(self.wire.acknowledged)
         if self.parked is not None:
             self._hold(requests)
             return
-        if data and self.kept is not None and self.kept.unproven:
-            self.gate.resumption.proven(self)
-        if self._mailbox is not None:
-            requests = self._unhold(requests)
+        if self._mailbox is not None or self.kept is not None:
+            requests = self._line_up(requests, data)
+        kernel = self.gate.kernel
+        now = kernel.runners.moment
+        frame = b""
         while requests:
-            requests = self._serve(requests)
+            door = self.door
+            wire = self.wire
+            commands = door.commands
+            pending = iter(requests)
+            requests = []
+            for request in pending:
+                if frame:
+                    # Another command is behind it, so that its answer travels with others.
+                    out = self._out
+                    if out is None:
+                        self._out = [frame]
+                    else:
+                        out.append(frame)
+                        if len(out) >= FLUSH_AT:
+                            self.flush()
+                    frame = b""
+                command = commands.get(request.command)
+                run = None if command is None else command.run
+                if run is None or self.uid is None or self.open or self.kept is not None or self.closed:
+                    runs = self._consider(request, command)
+                    if runs is None:
+                        requests = [request, *pending]
+                        break
+                    if run is None or not runs:
+                        continue
+                assert command is not None
+                context = self.running = HandlerContext(kernel, command.handler, self, now + command.timeout)
+                if self.parked is not None:
+                    self.arm(context)
+                try:
+                    body = run(context, request.body)
+                    if body.__class__ is not bytes:
+                        body = door.codec.encode(body)
+                except BaseException as error:
+                    self.running = None
+                    self.fail(request, error, context)
+                else:
+                    self.running = None
+                    if self.parked is not None:
+                        # Meanwhile the session may have come to another connection.
+                        door = self.door
+                        wire = self.wire
+                        commands = door.commands
+                    if door.answers_always or request.request_id is not None:
+                        frame = wire.encode_reply(request, body)
+                        if self.kept is not None:
+                            self.kept.answer(request, frame)
+                        if self.layer is not None:
+                            frame = self.layer.wrap(frame, wire.text)
+                if self.parked is not None:
+                    self._write_behind(frame)
+                    frame = b""
+                    now = kernel.clock.monotonic()
             if self.parked is None or self.closed:
                 break
             # A handler parked on this runner and is done: what came meanwhile is next.
@@ -71,13 +123,23 @@ class ClientSession(GateSession):
                 requests = requests + self._unhold([])
             if self.open:
                 break
+        if self._out is not None:
+            self._write_behind(frame)
+        elif frame:
+            self.stream.write(frame)
         if self.jobs and not requests and not self.open:
             self._run_jobs()
         self.parked = None
-        if self._out:
-            self.flush()
         if requests or self.paused or self.closed or self.wire.failure is not None:
             self._settle(requests)
+
+    def _line_up(self, requests: list[Request], data: bytes) -> list[Request]:
+        """Put what arrived behind the commands that wait; with it a client that resumes says what it has."""
+        if self.kept is not None:
+            self.kept.acknowledge(self.wire.acknowledged)
+            if data and self.kept.unproven:
+                self.gate.resumption.proven(self)
+        return requests if self._mailbox is None else self._unhold(requests)
 
     @property
     def unfinished(self) -> int:
@@ -122,57 +184,6 @@ class ClientSession(GateSession):
         """Give what waits, and `requests` behind it."""
         waiting, self._mailbox, self._waiting = self._mailbox, None, 0
         return (waiting or []) + requests
-
-    def _serve(self, requests: list[Request]) -> list[Request]:
-        """Run or forward the requests in order; give those that must wait for an answer."""
-        # A command costs what stands in this loop: a call less in it is 1 % of the whole message.
-        commands = self.door.commands
-        kernel = self.gate.kernel
-        wire = self.wire
-        always = wire.answers_always
-        now = kernel.clock.monotonic()
-        pending = iter(requests)
-        for request in pending:
-            command = commands.get(request.command)
-            run = None if command is None else command.run
-            if run is None or self.uid is None or self.open or self.kept is not None or self.closed:
-                runs = self._consider(request, command)
-                if runs is None:
-                    return [request, *pending]
-                if run is None or not runs:
-                    continue
-            assert command is not None
-            context = self.running = HandlerContext(kernel, command.handler, self, now + command.timeout)
-            if self.parked is not None:
-                self.arm(context)
-            try:
-                body = run(context, request.body)
-            except BaseException as error:
-                self.running = None
-                self.fail(request, error, context)
-            else:
-                self.running = None
-                if self.parked is not None:
-                    # Meanwhile the session may have come to another connection.
-                    wire = self.wire
-                    always = wire.answers_always
-                if always or request.request_id is not None:
-                    frame = wire.encode_reply(request, body)
-                    if self.kept is not None:
-                        self.kept.answer(request, frame)
-                    if self.layer is not None:
-                        frame = self.layer.wrap(frame, wire.text)
-                    out = self._out
-                    if out is None:
-                        self._out = [frame]
-                    else:
-                        out.append(frame)
-                        if len(out) >= FLUSH_AT:
-                            self.flush()
-            if self.parked is not None:
-                self.flush()
-                now = kernel.clock.monotonic()
-        return []
 
     def _consider(self, request: Request, command: Command | None) -> bool | None:
         """See to a request that cannot simply run here. True: it runs here; False: it is done; None: it must wait."""

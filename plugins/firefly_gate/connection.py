@@ -102,20 +102,29 @@ class Connection(Serial):
         if layer is not None and layer.output is not None:
             self.stream.write(b"".join(layer.take_output()))
         if wire.output is not None:
-            frames, wire.output = wire.output, None
-            for frame in frames:
-                self.write_frame(frame)
-        if wire.partial() or (layer is not None and layer.partial()):
+            self._write_output()
+        if wire.partial() or self._frame_deadline is not None or (layer is not None and layer.partial()):
+            self._watch_frame()
+        self.allowance -= len(requests)
+        if self.allowance < 0:
+            self.gate.throttle(self)
+        return requests
+
+    def _write_output(self) -> None:
+        """Write what the format itself wants sent."""
+        frames, self.wire.output = self.wire.output, None
+        for frame in frames or ():
+            self.write_frame(frame)
+
+    def _watch_frame(self) -> None:
+        """Have a deadline exactly while a frame has begun that is not complete."""
+        if self.wire.partial() or (self.layer is not None and self.layer.partial()):
             if self._frame_deadline is None:
                 limit = self.gate.config.frame_timeout
                 self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
         elif self._frame_deadline is not None:
             self._frame_deadline.cancel()
             self._frame_deadline = None
-        self.allowance -= len(requests)
-        if self.allowance < 0:
-            self.gate.throttle(self)
-        return requests
 
     def pause(self) -> None:
         """Read nothing until the waiting commands are done."""
@@ -159,11 +168,15 @@ class Connection(Serial):
             return True
         if self.layer is not None:
             frame = self.layer.wrap(frame, self.wire.text)
-        if self._out:
+        return self._write_behind(frame)
+
+    def _write_behind(self, frame: bytes) -> bool:
+        """Write the answers that are ready, and a frame that is wrapped already behind them."""
+        if self._out is not None:
             self._out.append(frame)
             self.flush()
             return not self.stream.closed
-        return self.stream.write(frame)
+        return self.stream.write(frame) if frame else True
 
     def on_blocked(self, runner: Any) -> None:
         """Write what is ready before the parked handler, and arm its deadline."""

@@ -37,6 +37,8 @@ class Door:
         self._gate = gate
         self._listen = listen
         self._protocol: type[Protocol] = listen.protocol
+        self.answers_always = listen.protocol.answers_always
+        """Whether a request without an id is answered: read once a command, and here it costs a fifth."""
         self._listener: Listener | None = None
         self.codec = gate.kernel.plugins.codecs[listen.codec]
         self._stranger = Limits(min(gate.config.login_frame, gate.config.max_frame))

@@ -62,9 +62,9 @@ class Gate(Service):
             kernel.clock, most=config.per_address, rate=config.connect_rate, trusted=config.trusted
         )
         self.stream_limits = StreamLimits(max_queue=config.queue, send_timeout=config.send_timeout)
-        self.burst = config.rate.count * 2 if config.rate is not None else float("inf")
         self.explain = Explanation(kernel, self.counts).explain
-        self.throttle = Throttle(kernel, config.rate, self.counts).slow
+        throttle = Throttle(kernel, config.rate, self.counts)
+        self.burst, self.throttle = throttle.burst, throttle.slow
         self.doors = [Door(self, listen) for listen in config.listen]
         self.nodes = NodeLink(self)
         self.logins = Logins(self)

@@ -9,6 +9,8 @@ from firefly_gate.counts import Counts
 
 __all__ = ["Throttle"]
 
+BOUNDLESS = 1 << 60
+"""More messages than anybody sends."""
 TOO_FAST = 15.0
 """Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
 
@@ -20,6 +22,8 @@ class Throttle:
         self._kernel = kernel
         self._rate = rate
         self._counts = counts
+        self.burst = int(rate.count * 2) if rate is not None else BOUNDLESS
+        """Messages that a new session may send at once: whole ones, which are counted twice as fast as others."""
 
     def slow(self, session: Connection) -> None:
         """See to a session that has used up its allowance: read nothing of it until it has earned the next message."""
@@ -27,9 +31,10 @@ class Throttle:
         if rate is None:
             return
         now = self._kernel.clock.monotonic()
-        earned = (now - session.refilled) * rate.per_second
-        session.allowance = min(rate.count * 2, session.allowance + earned)
-        session.refilled = now
+        earned = int((now - session.refilled) * rate.per_second)
+        session.allowance = min(self.burst, session.allowance + earned)
+        # Not `now`: what it has earned of the next message stays its own.
+        session.refilled += earned / rate.per_second
         if session.allowance >= 0:
             return
         self._counts.throttled += 1

@@ -103,7 +103,11 @@ class WebSocketLayer(FrameReader):
         """
         requests: list[Request] = []
         try:
-            for message in self.receive(data):
+            messages = self.receive(data)
+            if len(messages) == 1 and self.failure is None:
+                # Most reads bring just one.
+                return protocol.receive(messages[0])
+            for message in messages:
                 requests += protocol.receive(message)
         except ProtocolError as error:
             if not requests:

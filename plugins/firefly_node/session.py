@@ -149,6 +149,8 @@ class NodeSession(Session, Serial):
             if self.uid is not None and self._greeted != self.uid:
                 self.greet(self.uid)
             answer = self.node.run(handler, self.codec)(context, body)
+            if answer.__class__ is not bytes:
+                answer = self.codec.encode(answer)
         except BaseException as error:
             self._done()
             later.fail(self.node.explain(error, context))

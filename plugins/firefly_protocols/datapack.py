@@ -110,6 +110,19 @@ class Datapack(Protocol):
 
     def receive(self, data: bytes) -> list[Request]:
         """Cut frames out of what arrived; a frame's length is judged by its header, before its body is kept."""
+        found = self._known.get(data[:HEADER])
+        if (
+            found is not None
+            and len(data) - HEADER == found[0] <= self.limits.max_frame
+            and self._tail is None
+            and self.failure is None
+        ):
+            # Most reads bring just one frame.
+            return [Request(found[1], data[HEADER:])]
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> list[Request]:
+        """Cut out as many frames as there are."""
         if self.failure is not None:
             raise self.failure
         if self._tail is not None:
@@ -120,10 +133,6 @@ class Datapack(Protocol):
         known = self._known
         longest = self.limits.max_frame
         size = len(data)
-        whole_frame = known.get(data[:HEADER])
-        if whole_frame is not None and size - HEADER == whole_frame[0] <= longest:
-            # Most reads bring just one frame.
-            return [Request(whole_frame[1], data[HEADER:])]
         start = 0
         requests: list[Request] = []
         add = requests.append

@@ -71,19 +71,30 @@ class JsonText(Protocol):
             raise self.failure
         requests: list[Request] = []
         pinged = False
+        longest = self.limits.max_frame
         try:
             for line in self._lines(data) if self.stream else (data,):
-                message = self._read(line)
+                if len(line) > longest:  # looked at here, because the call costs each message 40 ns
+                    self._check_length(line)
+                if not line.isascii():
+                    # The decoder looks at what it needs only, and the body's bytes may go on to other clients as text.
+                    line.decode()
+                message = decode(line)
+                identity, command = message.id, message.cmd
                 if message.ack > self.acknowledged:
                     self.acknowledged = message.ack
-                if message.id is None and message.cmd in OWN:
-                    if message.cmd == "goodbye":
+                if identity is None and command in OWN:
+                    if command == "goodbye":
                         raise ProtocolError("closed", "the client has said goodbye")
-                    pinged = pinged or message.cmd == "ping"
+                    pinged = pinged or command == "ping"
                 else:
-                    requests.append(Request(message.cmd, bytes(message.body), message.id))
+                    requests.append(Request(command, bytes(message.body), identity))
         except ProtocolError as error:
             self._fail(requests, error)
+        except msgspec.ValidationError as error:
+            self._fail(requests, ProtocolError("bad_message", str(error)))
+        except (ValueError, RecursionError) as error:
+            self._fail(requests, ProtocolError("bad_json", str(error)))
         if pinged:
             self._emit(PONG + self._end)
         return requests
@@ -113,19 +124,6 @@ class JsonText(Protocol):
     def _check_length(self, line: bytes | bytearray) -> None:
         if len(line) > self.limits.max_frame:
             raise ProtocolError("too_long", f"a message over {self.limits.max_frame} bytes")
-
-    def _read(self, line: bytes) -> Message:
-        if len(line) > self.limits.max_frame:  # looked at here, because the call costs each message 40 ns
-            self._check_length(line)
-        try:
-            if not line.isascii():
-                # The decoder looks at what it needs only, and the body's bytes may go on to other clients as text.
-                line.decode()
-            return decode(line)
-        except msgspec.ValidationError as error:
-            raise ProtocolError("bad_message", str(error)) from None
-        except (ValueError, RecursionError) as error:
-            raise ProtocolError("bad_json", str(error)) from None
 
     def partial(self) -> bool:
         return self._tail is not None

@@ -66,7 +66,7 @@ def guard_request(handler: Handler, function: Callable[..., Any]) -> Callable[..
 def _needs_role(roles: frozenset[str], run: Run) -> Run:
     none_of = roles.isdisjoint
 
-    def guarded(context: Context, body: bytes) -> bytes:
+    def guarded(context: Context, body: bytes) -> Any:
         session = context.session
         if session is None or none_of(session.data.get(ROLES, ())):
             raise Refuse("forbidden", f"this needs the role {' or '.join(sorted(roles))}")
@@ -82,7 +82,7 @@ def _limits(command: int, rate: Rate, run: Run, clock: Clock) -> Run:
     ahead = (max(1.0, rate.count) - 1) * cost + ROUNDING
     monotonic = clock.monotonic
 
-    def guarded(context: Context, body: bytes) -> bytes:
+    def guarded(context: Context, body: bytes) -> Any:
         buckets = context.session.buckets  # type: ignore[union-attr]  # commands have one
         now = monotonic()
         if buckets is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firefly_core.kernel.handlers.context import Context
 from firefly_core.kernel.handlers.guards import guard_body, guard_request
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "runner_of"]
 
-Run = Callable[[Context, bytes], bytes]
+Run = Callable[[Context, bytes], Any]
+"""Answers a command. Where it gives anything but bytes, the codec has still to encode that: most give bytes."""
 
 
 def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
@@ -28,10 +29,8 @@ def runner_of(kernel: Kernel, handler: Handler, codec: Codec) -> Run:
             return encode(function(context))
 
     elif handler.parameters[0] is bytes and codec.passes_bytes:
-
-        def run(context: Context, body: bytes) -> bytes:
-            value = function(context, body)
-            return value if value.__class__ is bytes else encode(value)
+        # No function around it: that would cost as much as such a handler.
+        return guard_body(handler, function, kernel.clock)
 
     elif handler.parameters[0] is bytes:
 
