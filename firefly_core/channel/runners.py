@@ -87,7 +87,7 @@ class Runners:
         self._loop = self._hub.loop
         self._now = now
         self.moment = now()
-        """When the turn began that runs now: to one that has not blocked, all that arrives in a turn is of one moment."""
+        """When the turn began that runs now: as long as nobody blocks, all that arrives in a turn is of one moment."""
         # gevent's Hub.switch checks for misuse that cannot happen here; the plain switch is 0.4 us cheaper.
         self._to_hub = greenlet.switch.__get__(self._hub)
         self._ready: list[Job] = []

@@ -107,7 +107,7 @@ class ProtocolContract:
         server = self.server()
         pieces = [wire[start:end] for start, end in zip([0, *cuts], [*cuts, len(wire)], strict=True)]
         assert [request for piece in pieces for request in server.receive(piece)] == whole
-        assert not server.partial()
+        assert server.tail is None
 
     def test_two_frames_cut_at_every_offset_give_the_same_requests(self) -> None:
         wire = self._stream_of([(1, 203, {"x": 1, "name": "glow"}), (2, 101, ["a", None, 3])])
@@ -127,12 +127,12 @@ class ProtocolContract:
         wire = self.client(stream=True).encode(1, 203, {"x": 1})
         server = self.server()
         assert server.receive(b"") == []
-        assert not server.partial()
+        assert server.tail is None
         for index in range(len(wire) - 1):
             assert server.receive(wire[index : index + 1]) == []
-            assert server.partial()
+            assert server.tail is not None
         assert len(server.receive(wire[-1:])) == 1
-        assert not server.partial()
+        assert server.tail is None
 
     def test_a_large_request_in_small_pieces_arrives_whole(self) -> None:
         body = "x" * 60_000

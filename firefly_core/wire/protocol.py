@@ -52,7 +52,7 @@ class Protocol(abc.ABC):
     look at `failure`: when it is set, the connection ends once those requests are answered.
     """
 
-    __slots__ = ("acknowledged", "failure", "limits", "names", "output", "settings", "stream")
+    __slots__ = ("acknowledged", "failure", "limits", "names", "output", "settings", "stream", "tail")
 
     name: ClassVar[str]
     """The word used for `protocol =` in firefly.toml."""
@@ -78,6 +78,9 @@ class Protocol(abc.ABC):
         The driver writes them before the answers of that `receive`, and sets it back to None."""
         self.failure: ProtocolError | None = None
         """What is wrong with the bytes received last: every further `receive` raises it."""
+        self.tail: bytearray | None = None
+        """The frame that has begun and is not complete, or None: an idle connection keeps no buffer. Its deadline runs
+        as long as there is one."""
         self.acknowledged = 0
         """The highest number of a push that the client says it has; 0 where the format is not resumable."""
 
@@ -89,10 +92,6 @@ class Protocol(abc.ABC):
         complete before the bad bytes are given first: the error stands in `failure` and is raised by the next call
         (also one with no data).
         """
-
-    @abc.abstractmethod
-    def partial(self) -> bool:
-        """Whether a frame has begun and is not complete (its deadline runs)."""
 
     @abc.abstractmethod
     def encode_reply(self, request: Request, body: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """A client's session at its gate. The path of a command:
 
 1. `on_data`: what the stream read, on a runner; `Connection.receive` makes requests of it
-2. `_serve`: each request in order: a handler of this server runs here, others are forwarded (`Forward`)
-3. `put` and `flush`: the answers of a batch are joined and written at once
+2. each request in order: a handler of this server runs here, others are forwarded (`_consider`, `Forward`)
+3. the answers of a batch are joined and written at once (`flush`)
 
 One command runs at a time. While a handler is parked, or a forwarded command must be answered first, requests wait in
 the mailbox; when that is full, the client is not read.
@@ -16,12 +16,12 @@ from firefly_core.channel.transport import Transport
 from firefly_core.errors import Refuse, Unavailable
 from firefly_core.kernel.handlers.context import Context, HandlerContext
 from firefly_core.wire.protocol import Request
+from firefly_gate.commands import UNKNOWN, Command
 from firefly_gate.connection import FLUSH_AT
 from firefly_gate.forward import Forward
 from firefly_gate.session import GateSession
 
 if TYPE_CHECKING:
-    from firefly_gate.commands import Command
     from firefly_gate.door import Door
     from firefly_gate.gate import Gate
 
@@ -62,35 +62,36 @@ class ClientSession(GateSession):
         kernel = self.gate.kernel
         now = kernel.runners.moment
         frame = b""
+        waits = False
+        later: list[Request] = []
         while requests:
+            # Read anew where a handler has parked: the session may have come to another connection meanwhile.
             door = self.door
             wire = self.wire
+            layer = self.layer
             commands = door.commands
+            parked = self.parked is not None
+            out = None
+            if len(requests) > 1:
+                out = self._out
+                if out is None:
+                    out = self._out = []
+                if len(requests) > FLUSH_AT:
+                    requests, later = requests[:FLUSH_AT], requests[FLUSH_AT:]
             pending = iter(requests)
-            requests = []
             for request in pending:
-                if frame:
-                    # Another command is behind it, so that its answer travels with others.
-                    out = self._out
-                    if out is None:
-                        self._out = [frame]
-                    else:
-                        out.append(frame)
-                        if len(out) >= FLUSH_AT:
-                            self.flush()
-                    frame = b""
-                command = commands.get(request.command)
-                run = None if command is None else command.run
+                command = commands.get(request.command, UNKNOWN)
+                run = command.run
                 if run is None or self.uid is None or self.open or self.kept is not None or self.closed:
                     runs = self._consider(request, command)
                     if runs is None:
-                        requests = [request, *pending]
+                        waits = True
+                        later = [request, *pending, *later]
                         break
                     if run is None or not runs:
                         continue
-                assert command is not None
                 context = self.running = HandlerContext(kernel, command.handler, self, now + command.timeout)
-                if self.parked is not None:
+                if parked:
                     self.arm(context)
                 try:
                     body = run(context, request.body)
@@ -102,36 +103,41 @@ class ClientSession(GateSession):
                 else:
                     self.running = None
                     if self.parked is not None:
-                        # Meanwhile the session may have come to another connection.
-                        door = self.door
-                        wire = self.wire
-                        commands = door.commands
-                    if door.answers_always or request.request_id is not None:
+                        self.reply(request, body)
+                    elif door.answers_always or request.request_id is not None:
                         frame = wire.encode_reply(request, body)
                         if self.kept is not None:
                             self.kept.answer(request, frame)
-                        if self.layer is not None:
-                            frame = self.layer.wrap(frame, wire.text)
+                        if layer is not None:
+                            frame = layer.wrap(frame, wire.text)
+                        if out is not None:
+                            out.append(frame)
+                            frame = b""
+                        continue
                 if self.parked is not None:
-                    self._write_behind(frame)
-                    frame = b""
                     now = kernel.clock.monotonic()
-            if self.parked is None or self.closed:
+                    later = [*pending, *later]
+                    break
+            if not later and self.parked is None:
                 break
-            # A handler parked on this runner and is done: what came meanwhile is next.
-            if self._mailbox is not None:
-                requests = requests + self._unhold([])
-            if self.open:
+            self.flush()
+            if self.parked is not None and self._mailbox is not None:
+                # A handler parked on this runner and is done: what came meanwhile is next.
+                later = self._unhold(later, [])
+            if waits or self.closed:
                 break
+            requests, later = later, []
         if self._out is not None:
-            self._write_behind(frame)
+            if frame:
+                self._out.append(frame)
+            self.end_batch()
         elif frame:
             self.stream.write(frame)
-        if self.jobs and not requests and not self.open:
+        if self.jobs and not later and not self.open:
             self._run_jobs()
         self.parked = None
-        if requests or self.paused or self.closed or self.wire.failure is not None:
-            self._settle(requests)
+        if later or self.paused or self.closed or self.wire.failure is not None:
+            self._settle(later)
 
     def _line_up(self, requests: list[Request], data: bytes) -> list[Request]:
         """Put what arrived behind the commands that wait; with it a client that resumes says what it has."""
@@ -139,7 +145,7 @@ class ClientSession(GateSession):
             self.kept.acknowledge(self.wire.acknowledged)
             if data and self.kept.unproven:
                 self.gate.resumption.proven(self)
-        return requests if self._mailbox is None else self._unhold(requests)
+        return requests if self._mailbox is None else self._unhold([], requests)
 
     @property
     def unfinished(self) -> int:
@@ -180,18 +186,18 @@ class ClientSession(GateSession):
         if self._waiting > self.gate.config.parking and not self.paused:
             self.pause()
 
-    def _unhold(self, requests: list[Request]) -> list[Request]:
-        """Give what waits, and `requests` behind it."""
+    def _unhold(self, before: list[Request], behind: list[Request]) -> list[Request]:
+        """Give what waits, between what came before it and what has come since."""
         waiting, self._mailbox, self._waiting = self._mailbox, None, 0
-        return (waiting or []) + requests
+        return [*before, *(waiting or ()), *behind]
 
-    def _consider(self, request: Request, command: Command | None) -> bool | None:
+    def _consider(self, request: Request, command: Command) -> bool | None:
         """See to a request that cannot simply run here. True: it runs here; False: it is done; None: it must wait."""
         if self.closed:
             return False
         if self.kept is not None and self._repeat(request):
             return False
-        if command is None or command.run is None or (self.uid is None and not command.public):
+        if command.run is None or (self.uid is None and not command.public):
             return False if self._forward(request, command) else None
         if self.open:
             return None
@@ -212,9 +218,9 @@ class ClientSession(GateSession):
         self.write_frame(answer)
         return True
 
-    def _forward(self, request: Request, command: Command | None) -> bool:
+    def _forward(self, request: Request, command: Command) -> bool:
         """Send a command to a node, or refuse it; False: it must wait until the open ones are answered."""
-        if command is None or (self.uid is None and not command.public):
+        if command is UNKNOWN or (self.uid is None and not command.public):
             if self.open:
                 return False
             self._refuse(request, command)
@@ -239,8 +245,8 @@ class ClientSession(GateSession):
         Forward(self, request, command).send(peer)
         return True
 
-    def _refuse(self, request: Request, command: Command | None) -> None:
-        if command is not None:
+    def _refuse(self, request: Request, command: Command) -> None:
+        if command is not UNKNOWN:
             error: Exception = Refuse("login_first", f"log in before you send {command.name}")
         elif self.gate.kernel.mesh.expected:
             error = Unavailable("not every server is here yet")

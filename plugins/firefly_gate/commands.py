@@ -9,7 +9,7 @@ from firefly_core.kernel.mesh.mesh import NODE_ROLE
 from firefly_core.kernel.mesh.peer import Peer
 from firefly_core.wire.codec import Codec
 
-__all__ = ["Command", "command_table"]
+__all__ = ["UNKNOWN", "Command", "command_table"]
 
 
 class Command:
@@ -27,6 +27,10 @@ class Command:
         self.run: Run | None = None
         self.peers: dict[str, Peer] = {}
         """Who takes it, by the process's name."""
+
+
+UNKNOWN = Command(-1, "", True, 0.0)
+"""What a client means by an id or a name that leads nowhere."""
 
 
 def command_table(kernel: Kernel, handlers: HandlerTable, codec: Codec, timeout: float) -> dict[int | str, Command]:

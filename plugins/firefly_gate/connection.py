@@ -103,7 +103,7 @@ class Connection(Serial):
             self.stream.write(b"".join(layer.take_output()))
         if wire.output is not None:
             self._write_output()
-        if wire.partial() or self._frame_deadline is not None or (layer is not None and layer.partial()):
+        if wire.tail is not None or self._frame_deadline is not None or (layer is not None and layer.partial()):
             self._watch_frame()
         self.allowance -= len(requests)
         if self.allowance < 0:
@@ -118,7 +118,7 @@ class Connection(Serial):
 
     def _watch_frame(self) -> None:
         """Have a deadline exactly while a frame has begun that is not complete."""
-        if self.wire.partial() or (self.layer is not None and self.layer.partial()):
+        if self.wire.tail is not None or (self.layer is not None and self.layer.partial()):
             if self._frame_deadline is None:
                 limit = self.gate.config.frame_timeout
                 self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
@@ -157,10 +157,17 @@ class Connection(Serial):
                 self.flush()
 
     def flush(self) -> None:
-        """Write the answers that are ready."""
-        out, self._out = self._out, None
+        """Write the answers that are ready; those to come in the same batch go to the same list."""
+        out = self._out
         if out:
-            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self.stream.write(data)
+
+    def end_batch(self) -> None:
+        """Write the answers that are ready, and keep no list for others: who is idle needs none."""
+        self.flush()
+        self._out = None
 
     def write_frame(self, frame: bytes) -> bool:
         """Write a frame behind the answers that are ready; an empty one is none."""
@@ -181,8 +188,8 @@ class Connection(Serial):
     def on_blocked(self, runner: Any) -> None:
         """Write what is ready before the parked handler, and arm its deadline."""
         Serial.on_blocked(self, runner)
-        if self._out:
-            self.flush()
+        if self._out is not None:
+            self.end_batch()
 
     # ----------------------------------------------------------------------------------------------- ending
 
@@ -199,6 +206,7 @@ class Connection(Serial):
     def break_off(self, error: ProtocolError) -> None:
         """End a connection whose bytes are not of the protocol."""
         self.flush()
+        self._write_output()
         if self.layer is not None:
             self.stream.write(b"".join(self.layer.take_output()) + self.layer.close_frame(1002, error.reason))
         self.stream.close_after_flush(error.reason)

@@ -280,7 +280,7 @@ class Gate(Service):
     def _flush(self) -> None:
         sessions, self._unflushed = self._unflushed, []
         for session in sessions:
-            session.flush()
+            session.end_batch()
 
     # ---------------------------------------------------------------------------------------------- pushes
 

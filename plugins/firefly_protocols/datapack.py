@@ -91,7 +91,7 @@ class DatapackConfig:
 class Datapack(Protocol):
     """A header of 17 bytes and the body. It has no request ids: every command is answered, in order."""
 
-    __slots__ = ("_fixed", "_known", "_need", "_tail")
+    __slots__ = ("_fixed", "_known", "_need")
 
     name = "datapack"
     answers_always = True
@@ -103,30 +103,25 @@ class Datapack(Protocol):
         super().__init__(settings, limits, stream=stream, names=names)
         self._fixed = settings.header.fixed
         self._known = settings.header.known
-        self._tail: bytearray | None = None
-        """The frame that has begun, or None: an idle connection keeps no buffer."""
         self._need = 0
-        """How long `_tail` must be before it is worth another look: a header, then header and body."""
+        """How long `tail` must be before it is worth another look: a header, then header and body."""
 
     def receive(self, data: bytes) -> list[Request]:
         """Cut frames out of what arrived; a frame's length is judged by its header, before its body is kept."""
         found = self._known.get(data[:HEADER])
-        if (
-            found is not None
-            and len(data) - HEADER == found[0] <= self.limits.max_frame
-            and self._tail is None
-            and self.failure is None
-        ):
-            # Most reads bring just one frame.
-            return [Request(found[1], data[HEADER:])]
+        if found is not None and self.tail is None and self.failure is None:
+            length, command = found
+            if len(data) - HEADER == length <= self.limits.max_frame:
+                # Most reads bring just one frame.
+                return [Request(command, data[HEADER:])]
         return self._cut(data)
 
     def _cut(self, data: bytes) -> list[Request]:
         """Cut out as many frames as there are."""
         if self.failure is not None:
             raise self.failure
-        if self._tail is not None:
-            whole = self._gather(self._tail, data)
+        if self.tail is not None:
+            whole = self._gather(self.tail, data)
             if whole is None:
                 return []
             data = whole
@@ -163,7 +158,7 @@ class Datapack(Protocol):
         """Put what arrived behind the frame that has begun; give all of it once there is something to cut."""
         tail += data
         if len(tail) >= self._need:
-            self._tail = None
+            self.tail = None
             return bytes(tail)
         if len(tail) < HEADER and not self.settings.header.begins(tail):
             self._fail([], self.settings.header.refusal(tail))
@@ -179,11 +174,8 @@ class Datapack(Protocol):
             self._need = HEADER
         else:
             return self._fail(requests, self.settings.header.refusal(rest))
-        self._tail = bytearray(rest)
+        self.tail = bytearray(rest)
         return requests
-
-    def partial(self) -> bool:
-        return self._tail is not None
 
     def encode_reply(self, request: Request, body: bytes) -> bytes:
         return HEAD(self._fixed, len(body) + 4, request.command) + body

@@ -49,7 +49,7 @@ class JsonConfig:
 class JsonText(Protocol):
     """One JSON object a message: as WebSocket text, or as a line on TCP."""
 
-    __slots__ = ("_end", "_tail")
+    __slots__ = ("_end",)
 
     name = "json"
     codecs = frozenset({"json"})
@@ -62,8 +62,6 @@ class JsonText(Protocol):
     ) -> None:
         super().__init__(settings, limits, stream=stream, names=names)
         self._end = b"\n" if stream else b""
-        self._tail: bytearray | None = None
-        """The line that has begun, or None: an idle connection keeps no buffer."""
 
     def receive(self, data: bytes) -> list[Request]:
         """Take a whole message, or on TCP what arrived: empty lines are ignored. Pings are answered in `output`."""
@@ -101,13 +99,13 @@ class JsonText(Protocol):
 
     def _lines(self, data: bytes) -> Iterator[bytes]:
         """Give the lines that are complete, without empty ones; keep what is begun."""
-        if self._tail is not None:
-            self._tail += data
+        if self.tail is not None:
+            self.tail += data
             if b"\n" not in data:
-                self._check_length(self._tail)
+                self._check_length(self.tail)
                 return
-            data = bytes(self._tail)
-            self._tail = None
+            data = bytes(self.tail)
+            self.tail = None
         lines = data.split(b"\n")
         rest = lines.pop()
         for line in lines:
@@ -119,14 +117,11 @@ class JsonText(Protocol):
             if not rest.startswith(b"{"):
                 raise ProtocolError("bad_json", "a line must be one JSON object")
             self._check_length(rest)
-            self._tail = bytearray(rest)
+            self.tail = bytearray(rest)
 
     def _check_length(self, line: bytes | bytearray) -> None:
         if len(line) > self.limits.max_frame:
             raise ProtocolError("too_long", f"a message over {self.limits.max_frame} bytes")
-
-    def partial(self) -> bool:
-        return self._tail is not None
 
     def encode_reply(self, request: Request, body: bytes) -> bytes:
         identity, command = request.request_id, request.command

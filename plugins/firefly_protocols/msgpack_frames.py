@@ -47,7 +47,7 @@ class MsgpackConfig:
 class MsgpackFrames(Protocol):
     """One MessagePack array a message, with its length before it on TCP."""
 
-    __slots__ = ("_need", "_tail")
+    __slots__ = ("_need",)
 
     name = "msgpack"
     default_codec = "msgpack"
@@ -59,10 +59,8 @@ class MsgpackFrames(Protocol):
         self, settings: MsgpackConfig, limits: Limits, *, stream: bool, names: Mapping[str, int] = NO_NAMES
     ) -> None:
         super().__init__(settings, limits, stream=stream, names=names)
-        self._tail: bytearray | None = None
-        """The frame that has begun, or None: an idle connection keeps no buffer."""
         self._need = 0
-        """How long `_tail` must be before it is worth another look."""
+        """How long `tail` must be before it is worth another look."""
 
     def receive(self, data: bytes) -> list[Request]:
         """Take a whole message, or on TCP what arrived. Pings are answered in `output`."""
@@ -89,12 +87,12 @@ class MsgpackFrames(Protocol):
 
     def _frames(self, data: bytes) -> Iterator[bytes]:
         """Give the arrays that are complete; a length is judged before anything behind it is kept."""
-        if self._tail is not None:
-            self._tail += data
-            if len(self._tail) < self._need:
+        if self.tail is not None:
+            self.tail += data
+            if len(self.tail) < self._need:
                 return
-            data = bytes(self._tail)
-            self._tail = None
+            data = bytes(self.tail)
+            self.tail = None
         size = len(data)
         start = 0
         while start < size:
@@ -111,7 +109,7 @@ class MsgpackFrames(Protocol):
             yield data[begin:end]
             start = end
         if start < size:
-            self._tail = bytearray(data[start:])
+            self.tail = bytearray(data[start:])
 
     def _check_length(self, length: int) -> None:
         if length > self.limits.max_frame:
@@ -128,9 +126,6 @@ class MsgpackFrames(Protocol):
             raise ProtocolError("bad_message", str(error)) from None
         except (ValueError, RecursionError) as error:
             raise ProtocolError("bad_msgpack", str(error)) from None
-
-    def partial(self) -> bool:
-        return self._tail is not None
 
     def _frame(self, array: bytes) -> bytes:
         return len(array).to_bytes(PREFIX, "big") + array if self.stream else array

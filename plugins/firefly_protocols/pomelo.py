@@ -70,7 +70,7 @@ def package(kind: int, body: bytes) -> bytes:
 class Pomelo(Protocol):
     """The packages and messages that clients of Pomelo, Pinus, Pitaya and nano speak."""
 
-    __slots__ = ("_need", "_state", "_tail")
+    __slots__ = ("_need", "_state")
 
     name = "pomelo"
     Config = PomeloConfig
@@ -80,10 +80,8 @@ class Pomelo(Protocol):
     ) -> None:
         super().__init__(settings, limits, stream=stream, names=names)
         self._state = State.NEW
-        self._tail: bytearray | None = None
-        """The package that has begun, or None: an idle connection keeps no buffer."""
         self._need = 0
-        """How long `_tail` must be before it is worth another look."""
+        """How long `tail` must be before it is worth another look."""
 
     def receive(self, data: bytes) -> list[Request]:
         """Take what arrived, on WebSocket one or more whole packages. Handshake and heartbeats go to `output`."""
@@ -110,12 +108,12 @@ class Pomelo(Protocol):
 
     def _packages(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Give the packages that are complete; type and length are judged before anything behind them is kept."""
-        if self._tail is not None:
-            self._tail += data
-            if len(self._tail) < self._need:
+        if self.tail is not None:
+            self.tail += data
+            if len(self.tail) < self._need:
                 return
-            data = bytes(self._tail)
-            self._tail = None
+            data = bytes(self.tail)
+            self.tail = None
         size = len(data)
         start = 0
         while start < size:
@@ -136,7 +134,7 @@ class Pomelo(Protocol):
         if start < size:
             if not self.stream:
                 raise ProtocolError("truncated", "the message ends inside a package")
-            self._tail = bytearray(data[start:])
+            self.tail = bytearray(data[start:])
 
     def _judge(self, kind: int) -> None:
         """Raise ProtocolError if a package of this type may not come now."""
@@ -165,9 +163,6 @@ class Pomelo(Protocol):
             system["protos"] = {"client": {}, "server": {}, "version": 0}
         self._emit(package(HANDSHAKE, encode({"code": 200, "sys": system, "user": {}})))
         self._state = State.GREETED
-
-    def partial(self) -> bool:
-        return self._tail is not None
 
     def encode_reply(self, request: Request, body: bytes) -> bytes:
         return self._response(RESPONSE << 1, request, body)

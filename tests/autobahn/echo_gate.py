@@ -119,9 +119,6 @@ class Echo(Protocol):
     def receive(self, data: bytes) -> list[Request]:
         return [Request(1, data, int(self.kinds.popleft()))]
 
-    def partial(self) -> bool:
-        return False
-
     def encode_reply(self, request: Request, body: bytes) -> bytes:
         # Asked for right behind this, when the answer is framed.
         self.text = bool(request.request_id)  # type: ignore[misc]

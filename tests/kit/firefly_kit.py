@@ -104,9 +104,6 @@ class Line(Protocol):
     def receive(self, data):
         return []
 
-    def partial(self):
-        return False
-
     def encode_reply(self, request, body):
         return body
 

@@ -121,7 +121,7 @@ class CodecMachine(RuleBasedStateMachine):
     def nothing_is_left_over(self) -> None:
         if not self.up:
             assert not self.asked
-            assert not self.server.partial()
+            assert self.server.tail is None
         if not self.down:
             assert not self.told
 

@@ -155,14 +155,14 @@ def test_a_mebibyte_of_zeros_is_refused_and_not_kept():
     with pytest.raises(ProtocolError) as refused:
         protocol.receive(bytes(2**20))
     assert refused.value.reason == "bad_length"
-    assert not protocol.partial()
+    assert protocol.tail is None
 
 
 def test_a_client_that_announces_the_longest_frame_and_stops_costs_nothing_yet():
     protocol = server(max_frame=65536)
     assert protocol.receive(pack(203, b"", length=65540)) == []
-    assert protocol.partial()
-    assert sys.getsizeof(protocol._tail) < 200
+    assert protocol.tail is not None
+    assert sys.getsizeof(protocol.tail) < 200
 
 
 def test_several_frames_may_stand_in_one_websocket_message_but_none_may_be_cut():

@@ -119,7 +119,7 @@ def test_fields_that_are_not_known_are_ignored():
 def test_empty_lines_and_carriage_returns_are_allowed():
     protocol = server(stream=True)
     assert protocol.receive(b'\n\r\n  \n{"cmd":1}\r\n\n') == [Request(1, b"null")]
-    assert not protocol.partial()
+    assert protocol.tail is None
 
 
 def test_a_line_as_long_as_the_limit_is_taken_and_one_byte_more_is_not():

@@ -232,8 +232,8 @@ def test_a_package_over_the_limit_is_refused_by_its_header():
 def test_a_client_that_announces_the_longest_package_and_stops_costs_nothing_yet():
     protocol = working()
     assert protocol.receive(bytes.fromhex("04010000")) == []
-    assert protocol.partial()
-    assert sys.getsizeof(protocol._tail) < 200
+    assert protocol.tail is not None
+    assert sys.getsizeof(protocol.tail) < 200
 
 
 def test_an_error_has_what_the_clients_of_pomelo_and_pitaya_look_for():

@@ -11,7 +11,7 @@ from firefly_core.wire.protocol import Protocol, Request
 
 
 class Lines(Protocol):
-    __slots__ = ("_tail",)
+    __slots__ = ()
 
     name = "lines"
     codecs = frozenset({"json"})
@@ -21,22 +21,19 @@ class Lines(Protocol):
     class Config:
         push: str = key(text(8), "the word that a push begins with", default="!")
 
-    def __init__(self, settings, limits, *, stream, **more):
-        super().__init__(settings, limits, stream=stream, **more)
-        self._tail = b""
-
     def receive(self, data):
         if self.failure is not None:
             raise self.failure
         requests = []
-        *lines, self._tail = (self._tail + data).split(b"\n")
+        *lines, rest = ((self.tail or b"") + data).split(b"\n")
+        self.tail = bytearray(rest) or None
         try:
             for line in lines:
-                request = self._read(line)
+                request = self._read(bytes(line))
                 requests.append(request)
-            if len(self._tail) > self.limits.max_frame:
+            if len(rest) > self.limits.max_frame:
                 raise ProtocolError("too_long")
-            if self._tail and not self.stream:
+            if rest and not self.stream:
                 raise ProtocolError("truncated", "the message ends inside a line")
         except ProtocolError as error:
             return self._fail(requests, error)
@@ -50,9 +47,6 @@ class Lines(Protocol):
             return Request(_command(command.decode()), body, int(number))
         except ValueError:
             raise ProtocolError("bad_line", "a request is ID COMMAND BODY") from None
-
-    def partial(self):
-        return bool(self._tail)
 
     def encode_reply(self, request, body):
         return b"%d ok %b\n" % (request.request_id, body)
