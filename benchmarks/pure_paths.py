@@ -88,7 +88,18 @@ def _forward(gate: Any, session: Any) -> Callable[[], None]:
         answers, node.open = node.open, []
         for callback, body in answers:
             callback(None, body)
-        gate._flush()
+        gate.kernel.runners.send_ready()
+
+    return turn
+
+
+def _answer(session: Any, data: bytes) -> Callable[[], None]:
+    """Give a turn in which a session alone gets `data` and answers."""
+    runners = session.gate.kernel.runners
+
+    def turn() -> None:
+        session.on_data(data)
+        runners.send_ready()
 
     return turn
 
@@ -127,11 +138,11 @@ def _paths() -> dict[str, Callable[[], Any]]:
     said = _masked(json_request(4, {"x": 120, "y": 80, "name": "x" * 32})[0])
     paths: dict[str, tuple[Callable[[], Any], Client | None, bytes]] = {
         "parse a datapack frame": (lambda: plain.wire.receive(one), None, b""),
-        "answer a datapack frame": (lambda: plain.on_data(one), client, BODY),
-        "answer 16 datapack frames": (lambda: plain.on_data(one * 16), client, BODY),
+        "answer a datapack frame": (_answer(plain, one), client, BODY),
+        "answer 16 datapack frames": (_answer(plain, one * 16), client, BODY),
         "forward 4 commands and answer them": (_forward(gate, forwarding), forwarding_client, BODY),
-        "answer a typed payload": (lambda: typed.on_data(move), typed_client, b'"x":120'),
-        "answer a json message over WebSocket": (lambda: text.on_data(said), text_client, b'"x":120'),
+        "answer a typed payload": (_answer(typed, move), typed_client, b'"x":120'),
+        "answer a json message over WebSocket": (_answer(text, said), text_client, b'"x":120'),
     }
     for name, (path, answered, expected) in paths.items():
         path()

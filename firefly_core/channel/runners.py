@@ -1,12 +1,15 @@
 """Pooled greenlets that run what arrived: one for all of a loop turn, as long as no handler blocks.
 
 1. The watcher of a stream that can be read puts the stream on the ready list, without a line of Python.
-2. Before the loop polls again, `_drain` switches to one parked runner, which takes the whole list: each stream reads
-   what is there and hands it to its receiver.
+2. Before the loop polls again, `_drain` takes the whole list, in slices. All streams of a slice read what is there;
+   then it switches to one parked runner, which hands each what it has read; then what they answer is sent.
 3. A handler that never blocks costs no spawn and no switch of its own.
 4. When a handler blocks, control comes back to the hub inside that switch. The job is told (`on_blocked`), the runner
-   stays with it, and the next runner takes the rest of the list.
+   stays with it, and the next runner takes the rest of the slice.
 5. A runner that comes back from blocking finishes its job and parks.
+
+Three rounds a slice, because the kernel's code for reading, the interpreter's and the kernel's for sending do not fit
+into a processor's first cache together: one message after another costs 6 % more.
 """
 
 from __future__ import annotations
@@ -27,10 +30,17 @@ MAX_IDLE = 256
 """Parked runners kept for reuse; a parked greenlet holds 6 to 8 KiB."""
 
 
+SLICE = 32
+"""Jobs of one slice: as many answers may wait for one another, and so much that was read may lie about."""
+
+
 class Job(Protocol):
     """What a runner runs."""
 
-    def run(self) -> None:
+    def read(self) -> bytes | None:
+        """Give what `run` shall have, None where there is nothing to run; in the hub: must neither block nor raise."""
+
+    def run(self, data: bytes) -> None:
         """Do it, on a runner; may block."""
 
     def on_blocked(self, runner: greenlet) -> None:
@@ -47,6 +57,13 @@ class Receiver(Protocol):
         """Note, in the hub, that `runner` parked inside `on_data`; must neither block nor raise."""
 
 
+class Writer(Protocol):
+    """What has something to send, together with others."""
+
+    def send_ready(self) -> None:
+        """Send it; must neither block nor raise."""
+
+
 class _Delivery:
     """Data for a receiver that no stream brings."""
 
@@ -56,8 +73,11 @@ class _Delivery:
         self._receiver = receiver
         self._data = data
 
-    def run(self) -> None:
-        self._receiver.on_data(self._data)
+    def read(self) -> bytes:
+        return self._data
+
+    def run(self, data: bytes) -> None:
+        self._receiver.on_data(data)
 
     def on_blocked(self, runner: greenlet) -> None:
         self._receiver.on_blocked(runner)
@@ -72,7 +92,10 @@ class _Task:
         self._function = function
         self._arguments = arguments
 
-    def run(self) -> None:
+    def read(self) -> bytes:
+        return b""
+
+    def run(self, _data: bytes) -> None:
         self._function(*self._arguments)
 
     def on_blocked(self, runner: greenlet) -> None:
@@ -87,14 +110,17 @@ class Runners:
         self._loop = self._hub.loop
         self._now = now
         self.moment = now()
-        """When the turn began that runs now: as long as nobody blocks, all that arrives in a turn is of one moment."""
+        """When the slice began that runs now: as long as nobody blocks, all that arrives in one is of one moment."""
+        self.serving = False
+        """Whether a slice runs now, at whose end the `writers` send what they have."""
+        self.writers: list[Writer] = []
         # gevent's Hub.switch checks for misuse that cannot happen here; the plain switch is 0.4 us cheaper.
         self._to_hub = greenlet.switch.__get__(self._hub)
         self._ready: list[Job] = []
         self.arrived = self._ready.append
         """Put a job on the ready list; only as the callback of a watcher, which runs while the loop polls."""
-        self._batch: Iterator[Job] = iter(())
-        """What this turn's runners have still to take."""
+        self._batch: Iterator[tuple[Job, bytes]] = iter(())
+        """What the runners of this slice have still to take."""
         self._idle: list[greenlet] = []
         self._turn: greenlet | None = None
         self._current: Job | None = None
@@ -116,6 +142,19 @@ class Runners:
         """Run `job` on a runner soon; from anywhere."""
         self._ready.append(job)
         self._schedule()
+
+    def write_soon(self, writer: Writer) -> None:
+        """Have `writer` send what it has at the end of the slice; where none runs, behind what the hub is about to do.
+
+        No more than 32 wait for one another.
+        """
+        writers = self.writers
+        writers.append(writer)
+        if not self.serving:
+            if len(writers) == 1:
+                self._loop.run_callback(self.send_ready)
+            elif len(writers) >= SLICE:
+                self.send_ready()
 
     def statistics(self) -> dict[str, float]:
         """Give the current figures; counters end in `_total`."""
@@ -143,10 +182,18 @@ class Runners:
         ready = self._ready
         if not ready:
             return
-        self.moment = self._now()
         # What handlers submit meanwhile is for the next turn, so nobody starves those that can be read by then.
-        self._batch = batch = iter(tuple(ready))
+        jobs = ready.copy()
         ready.clear()
+        for begin in range(0, len(jobs), SLICE):
+            self._run_slice(jobs[begin : begin + SLICE])
+        if ready:
+            self._schedule()
+
+    def _run_slice(self, jobs: list[Job]) -> None:
+        self.moment = self._now()
+        self._batch = batch = iter([(job, data) for job in jobs if (data := job.read()) is not None])
+        self.serving = True
         idle = self._idle
         while length_hint(batch):
             if idle:
@@ -162,16 +209,23 @@ class Runners:
                 self._turn = self._current = None
                 if not runner.dead:
                     blocked.on_blocked(runner)
-        if ready:
-            self._schedule()
+        self.serving = False
+        if self.writers:
+            self.send_ready()
+
+    def send_ready(self) -> None:
+        """Have everybody send who wants to soon."""
+        writers, self.writers = self.writers, []
+        for writer in writers:
+            writer.send_ready()
 
     def _run(self) -> None:
         me = getcurrent()
         while True:
-            for job in self._batch:
+            for job, data in self._batch:
                 self._current = job
                 try:
-                    job.run()
+                    job.run(data)
                 except GreenletExit:
                     return
                 except BaseException:
@@ -180,6 +234,8 @@ class Runners:
                     break
             else:
                 self._turn = self._current = None
+            # Nobody may live on because a parked runner remembers him.
+            job = data = None  # type: ignore[assignment]
             if not self._park(me):
                 return
 

@@ -1,11 +1,13 @@
 """One connection, driven by the hub: no greenlet of its own, one reader, one writer, every buffer bounded.
 
-Reading: a watcher puts the stream on the runners' ready list; a runner reads what is there for the receiver.
-Writing: what one batch has ready is sent at once; the rest waits in a bounded queue that a write watcher drains.
+Reading: a watcher puts the stream on the runners' ready list; what is there is read, and a runner takes it to the
+receiver. Writing: what is written is sent at once, answers together with those of other streams; what the peer does not
+take waits in a bounded queue that a write watcher drains.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -18,6 +20,7 @@ from firefly_core.channel.transport import Transport, word_of
 
 __all__ = ["Stream", "StreamLimits", "StreamReceiver"]
 
+log = logging.getLogger("firefly.stream")
 CHUNK = 8192
 SMALL_CHUNK = 448
 """Bytes read at once from a peer that sends little: an object of at most 512 bytes costs 0.1 us less to make."""
@@ -60,6 +63,7 @@ class Stream:
     """One connection. `receiver` hears what arrives (on a runner) and, once, why it ended."""
 
     __slots__ = (
+        "_answer",
         "_chunk",
         "_deadlines",
         "_drained",
@@ -92,6 +96,8 @@ class Stream:
         self._limits = limits
         self._chunk = SMALL_CHUNK
         self.receiver = receiver
+        self._answer: bytes | None = None
+        """What `send_ready` is to send."""
         self._queue: SendQueue | None = None
         self._timeout: Deadline | None = None
         self._drained: Callable[[], None] | None = None
@@ -137,22 +143,32 @@ class Stream:
             if not self._paused and not self.closed:
                 self._transport.resume()
 
-    def run(self) -> None:
-        """Read what is there, once, and hand it to the receiver; on a runner."""
+    def read(self) -> bytes | None:
+        """Take what is there, once, for `run`; None when there is nothing, or the stream has ended."""
         if self.closed:
-            return
+            return None
         try:
             data = self._recv(self._chunk)
         except BlockingIOError:
-            return
+            return None
         except OSError as error:
             self.close(word_of(error))
-            return
-        self._chunk = SMALL_CHUNK if len(data) < SMALL_CHUNK else self._limits.chunk
-        if data:
-            self.receiver.on_data(data)
-        else:
+            return None
+        except Exception:
+            # It would take the hub with it, and all that has been read in this turn.
+            log.exception("cannot read from %s", self.address)
+            self.close("internal")
+            return None
+        if not data:
             self.close("end_of_stream")
+            return None
+        self._chunk = SMALL_CHUNK if len(data) < SMALL_CHUNK else self._limits.chunk
+        return data
+
+    def run(self, data: bytes) -> None:
+        """Hand to the receiver what was read; on a runner."""
+        if not self.closed:
+            self.receiver.on_data(data)
 
     def on_blocked(self, runner: greenlet) -> None:
         """Tell the receiver that its handler parked on `runner`."""
@@ -167,6 +183,8 @@ class Stream:
         """
         if self.closed:
             return False
+        if self._answer is not None:
+            data, self._answer = self._answer + data, None
         if self._queue is not None:
             self._queue.append(data)
             return self._bounded()
@@ -181,6 +199,25 @@ class Stream:
             self._enqueue(data[sent:])
             return self._bounded()
         return True
+
+    def write_answer(self, data: bytes) -> None:
+        """Send `data` soon, when others have their answers ready too; it keeps its place before later writes."""
+        if self._answer is not None:
+            self.write(data)
+            return
+        self._answer = data
+        runners = self._runners
+        if runners.serving:
+            # Not by `write_soon`: a call less for each message.
+            runners.writers.append(self)
+        else:
+            runners.write_soon(self)
+
+    def send_ready(self) -> None:
+        """Send what `write_answer` has kept, if it has not gone out with something else."""
+        data, self._answer = self._answer, None
+        if data is not None:
+            self.write(data)
 
     def write_droppable(self, data: bytes) -> bool:
         """Send `data` if nothing waits before it; else let it go and count it. False: it was let go."""
@@ -252,12 +289,13 @@ class Stream:
     # ------------------------------------------------------------------------------------------------ closing
 
     def close(self, reason: str = "closed") -> None:
-        """End at once; unsent bytes are lost. Closing twice is closing once."""
+        """End at once; bytes that the peer has not taken are lost. Closing twice is closing once."""
+        self.send_ready()
         if self.closed:
             return
         self.closed = True
         self._release()
-        self.receiver.on_close(reason)
+        self._tell_end(reason)
 
     def close_after_flush(self, reason: str = "closed") -> None:
         """End for the receiver now, and for the peer once what was written has been sent.
@@ -265,14 +303,21 @@ class Stream:
         The peer then has a second to read it: closing a socket with unread bytes would reset the connection and
         destroy the last words.
         """
+        self.send_ready()
         if self.closed:
             return
         self.closed = True
-        self.receiver.on_close(reason)
+        self._tell_end(reason)
         if self._queue is None:
             self._linger()
         else:
             self._drained = self._linger
+
+    def _tell_end(self, reason: str) -> None:
+        try:
+            self.receiver.on_close(reason)
+        except Exception:
+            log.exception("a receiver failed at the end of its stream, %s", reason)
 
     def _linger(self) -> None:
         self._drained = None

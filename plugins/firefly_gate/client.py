@@ -65,11 +65,8 @@ class ClientSession(GateSession):
         waits = False
         later: list[Request] = []
         while requests:
-            # Read anew where a handler has parked: the session may have come to another connection meanwhile.
-            door = self.door
-            wire = self.wire
-            layer = self.layer
-            commands = door.commands
+            # Read anew where a handler has parked, as after each portion.
+            commands = self.door.commands
             parked = self.parked is not None
             out = None
             if len(requests) > 1:
@@ -96,35 +93,38 @@ class ClientSession(GateSession):
                 try:
                     body = run(context, request.body)
                     if body.__class__ is not bytes:
-                        body = door.codec.encode(body)
+                        body = self.door.codec.encode(body)
                 except BaseException as error:
                     self.running = None
                     self.fail(request, error, context)
                 else:
                     self.running = None
-                    if self.parked is not None:
-                        self.reply(request, body)
-                    elif door.answers_always or request.request_id is not None:
-                        frame = wire.encode_reply(request, body)
+                    # Of `self`: while a handler was parked the session may have come to another connection.
+                    if self.door.answers_always or request.request_id is not None:
+                        frame = self.wire.encode_reply(request, body)
                         if self.kept is not None:
                             self.kept.answer(request, frame)
-                        if layer is not None:
-                            frame = layer.wrap(frame, wire.text)
-                        if out is not None:
+                        if self.layer is not None:
+                            frame = self.layer.wrap(frame, self.wire.text)
+                        if out is not None and self.parked is None:
                             out.append(frame)
                             frame = b""
-                        continue
                 if self.parked is not None:
-                    now = kernel.clock.monotonic()
+                    if self._out is not None:
+                        self._write_behind(frame)
+                    elif frame:
+                        self.stream.write_answer(frame)
+                    frame = b""
                     later = [*pending, *later]
                     break
-            if not later and self.parked is None:
-                break
-            self.flush()
-            if self.parked is not None and self._mailbox is not None:
-                # A handler parked on this runner and is done: what came meanwhile is next.
-                later = self._unhold(later, [])
-            if waits or self.closed:
+            if self.parked is not None:
+                now = kernel.clock.monotonic()
+                if self._mailbox is not None:
+                    # What came meanwhile is next.
+                    later = self._unhold(later, [])
+            elif later:
+                self.flush()
+            if not later or waits or self.closed:
                 break
             requests, later = later, []
         if self._out is not None:
@@ -132,7 +132,7 @@ class ClientSession(GateSession):
                 self._out.append(frame)
             self.end_batch()
         elif frame:
-            self.stream.write(frame)
+            self.stream.write_answer(frame)
         if self.jobs and not later and not self.open:
             self._run_jobs()
         self.parked = None

@@ -165,9 +165,21 @@ class Connection(Serial):
             self.stream.write(data)
 
     def end_batch(self) -> None:
-        """Write the answers that are ready, and keep no list for others: who is idle needs none."""
-        self.flush()
-        self._out = None
+        """Have the answers that are ready written with those of other sessions."""
+        data = self._take_out()
+        if data:
+            self.stream.write_answer(data)
+
+    def send_ready(self) -> None:
+        """Write the answers that are ready."""
+        data = self._take_out()
+        if data:
+            self.stream.write(data)
+
+    def _take_out(self) -> bytes:
+        """Give the answers that are ready, and keep no list for others: who is idle needs none."""
+        out, self._out = self._out, None
+        return b"" if not out else out[0] if len(out) == 1 else b"".join(out)
 
     def write_frame(self, frame: bytes) -> bool:
         """Write a frame behind the answers that are ready; an empty one is none."""

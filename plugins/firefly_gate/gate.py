@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import gevent
-from gevent import get_hub
 
 from firefly_core.channel.stream import StreamLimits
 from firefly_core.channel.transport import Transport
@@ -73,7 +72,6 @@ class Gate(Service):
         self._number = _gate_number(kernel)
         self._next = 0
         self._farewells = Farewells(kernel)
-        self._unflushed: list[GateSession] = []
         self._heartbeat = Heartbeat(self.crowd, config.heartbeat)
         self.closing = False
         """Whether nothing new is taken any more."""
@@ -270,17 +268,6 @@ class Gate(Service):
             if peer.takes_new:
                 return peer
         return self.nodes.choose(session, command)
-
-    def flush_later(self, session: GateSession) -> None:
-        """Flush a session once this loop turn's answers are together."""
-        if not self._unflushed:
-            get_hub().loop.run_callback(self._flush)
-        self._unflushed.append(session)
-
-    def _flush(self) -> None:
-        sessions, self._unflushed = self._unflushed, []
-        for session in sessions:
-            session.end_batch()
 
     # ---------------------------------------------------------------------------------------------- pushes
 
