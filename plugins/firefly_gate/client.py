@@ -1,6 +1,6 @@
 """A client's session at its gate. The path of a command:
 
-1. `on_data`: what the stream read, on a runner; `Connection.receive` makes requests of it
+1. `on_data`: what the stream read, on a runner; the protocol makes requests of it
 2. each request in order: a handler of this server runs here, others are forwarded (`_consider`, `Forward`)
 3. the answers of a batch are joined and written at once (`flush`)
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.transport import Transport
-from firefly_core.errors import Refuse, Unavailable
+from firefly_core.errors import ProtocolError, Refuse, Unavailable
 from firefly_core.kernel.handlers.context import Context, HandlerContext
 from firefly_core.wire.protocol import Request
 from firefly_gate.commands import UNKNOWN, Command
@@ -53,7 +53,19 @@ class ClientSession(GateSession):
         if self.successor is not None:
             self.successor.on_data(data)
             return
-        requests = self.receive(data) if data else []
+        requests: list[Request] = []
+        wire = self.wire
+        if data and wire.failure is None:
+            self.heard = True
+            try:
+                requests = wire.receive(data) if self.layer is None else self.layer.carry(wire, data)
+            except ProtocolError as error:
+                self.break_off(error.forget())
+            if wire.tail is not None or wire.output is not None or self.watched is not None or self.layer is not None:
+                self.see_to_format()
+            self.allowance -= len(requests)
+            if self.allowance < 0:
+                self.gate.throttle(self)
         if self.parked is not None:
             self._hold(requests)
             return

@@ -9,7 +9,6 @@ from firefly_core.channel.stream import Stream
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import ProtocolError
 from firefly_core.kernel.handlers.serial import Serial
-from firefly_core.wire.protocol import Request
 
 if TYPE_CHECKING:
     from firefly_gate.door import Door
@@ -31,7 +30,6 @@ class Connection(Serial):
     """The part of a session that knows its stream, its WebSocket layer and its protocol."""
 
     __slots__ = (
-        "_frame_deadline",
         "_login_deadline",
         "_out",
         "allowance",
@@ -45,6 +43,7 @@ class Connection(Serial):
         "silent",
         "stream",
         "throttled",
+        "watched",
         "wire",
     )
 
@@ -69,7 +68,8 @@ class Connection(Serial):
         self.paused = False
         """Whether it is not read because too many commands wait."""
         self._out: list[bytes] | None = None
-        self._frame_deadline: Deadline | None = None
+        self.watched: Deadline | None = None
+        """Runs as long as a frame has begun that is not complete."""
         self._login_deadline: Deadline | None = self.deadlines.arm(gate.config.login_timeout, self._on_login_timeout)
 
     @property
@@ -87,44 +87,26 @@ class Connection(Serial):
 
     # ------------------------------------------------------------------------------------------- receiving
 
-    def receive(self, data: bytes) -> list[Request]:
-        """Give the requests that are complete; what breaks the protocol ends the connection."""
-        self.heard = True
-        wire = self.wire
-        if wire.failure is not None:
-            return []
-        layer = self.layer
-        try:
-            requests = wire.receive(data) if layer is None else layer.carry(wire, data)
-        except ProtocolError as error:
-            self.break_off(error.forget())
-            return []
+    def see_to_format(self) -> None:
+        """Write what the format itself wants sent, and have a deadline as long as a frame is not complete."""
+        if self.stream.closed:
+            return
+        layer, wire = self.layer, self.wire
         if layer is not None and layer.output is not None:
             self.stream.write(b"".join(layer.take_output()))
         if wire.output is not None:
             self._write_output()
-        if wire.tail is not None or self._frame_deadline is not None or (layer is not None and layer.partial()):
-            self._watch_frame()
-        self.allowance -= len(requests)
-        if self.allowance < 0:
-            self.gate.throttle(self)
-        return requests
+        if wire.tail is not None or (layer is not None and layer.partial()):
+            if self.watched is None:
+                self.watched = self.deadlines.arm(self.gate.config.frame_timeout, self._on_frame_timeout)
+        elif self.watched is not None:
+            self.watched.cancel()
+            self.watched = None
 
     def _write_output(self) -> None:
-        """Write what the format itself wants sent."""
         frames, self.wire.output = self.wire.output, None
         for frame in frames or ():
             self.write_frame(frame)
-
-    def _watch_frame(self) -> None:
-        """Have a deadline exactly while a frame has begun that is not complete."""
-        if self.wire.tail is not None or (self.layer is not None and self.layer.partial()):
-            if self._frame_deadline is None:
-                limit = self.gate.config.frame_timeout
-                self._frame_deadline = self.deadlines.arm(limit, self._on_frame_timeout)
-        elif self._frame_deadline is not None:
-            self._frame_deadline.cancel()
-            self._frame_deadline = None
 
     def pause(self) -> None:
         """Read nothing until the waiting commands are done."""
@@ -265,13 +247,13 @@ class Connection(Serial):
     def release(self) -> None:
         """Forget the deadlines."""
         self.disarm()
-        for deadline in (self._login_deadline, self._frame_deadline):
+        for deadline in (self._login_deadline, self.watched):
             if deadline is not None:
                 deadline.cancel()
-        self._login_deadline = self._frame_deadline = None
+        self._login_deadline = self.watched = None
 
     def _on_frame_timeout(self) -> None:
-        self._frame_deadline = None
+        self.watched = None
         self.say_goodbye("frame_timeout")
 
     def _on_login_timeout(self) -> None:
