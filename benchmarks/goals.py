@@ -11,6 +11,7 @@ from benchmarks.results import Results, Spread
 __all__ = ["GOALS", "Goal", "Verdict"]
 
 FIREFLY = "Firefly"
+CHANNEL = "Firefly, a channel alone"
 HUNDRED, PIPELINED = "100 x 1", "100 x 16"
 JOURNAL, ONE_GET, ONE_SAVE = "Firefly, journal", "get, 1 in flight", "save, 1 in flight"
 Read = Callable[[Results], Spread | None]
@@ -83,6 +84,11 @@ def _against(
     )
 
 
+def _channel(row: str, peer: str, load: str, limit: float, stretch: float | None) -> Goal:
+    """Calls over one connection: like with like, for the peers choose no server either."""
+    return _against(row, f"a channel, {load}, against {peer}", limit, stretch, "rpc", peer, load, CHANNEL)
+
+
 def _plain(
     row: str,
     measure: str,
@@ -149,12 +155,10 @@ GOALS = (
         subject="Firefly, json over WebSocket",
     ),
     _against("6", "handlers that yield once against gevent", 1.3, 1.5, "yielding-echo", "gevent StreamServer"),
-    _against("7", "calls, 100 in flight, against pinus-rpc", 2, 2.9, "rpc", "pinus-rpc", "100 in flight"),
-    _against("7", "calls, 100 in flight, against zerorpc", 40, None, "rpc", "zerorpc", "100 in flight"),
-    _against("7", "calls, 100 in flight, against grpcio", 30, None, "rpc", "grpcio", "100 in flight"),
-    _against(
-        "8", "calls, 1 in flight, against naive gevent", 1.4, 1.55, "rpc", "naive gevent + msgpack", "1 in flight"
-    ),
+    _channel("7", "pinus-rpc", "100 in flight", 2, 2.9),
+    _channel("7", "zerorpc", "100 in flight", 40, None),
+    _channel("7", "grpcio", "100 in flight", 30, None),
+    _channel("8", "naive gevent + msgpack", "1 in flight", 1.4, 1.55),
     _against("9", "routed echo against gevent", 2.8, 3.4, "routed-echo", "gevent, greenlet a request"),
     _against("9", "routed echo against Pinus", 3, 4, "routed-echo", "Pinus, frontend and back"),
     _against("10", "routed echo against own gate echo", 0.65, 0.8, "routed-echo", "Firefly, not routed"),

@@ -49,6 +49,6 @@ CASES = (
     RpcCase(
         "rpc",
         "Calls over one connection",
-        (rpc.FIREFLY, rpc.NAIVE, rpc.PINUS, rpc.MPRPC, rpc.ZERORPC, rpc.GRPCIO),
+        (rpc.FIREFLY, rpc.CHANNEL, rpc.NAIVE, rpc.PINUS, rpc.MPRPC, rpc.ZERORPC, rpc.GRPCIO),
     ),
 )

@@ -1,10 +1,11 @@
-"""What makes calls over one connection: Firefly's `ctx.call`, and the RPC libraries."""
+"""What makes calls over one connection: Firefly's `ctx.call`, the channel under it, and the RPC libraries."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +21,7 @@ from benchmarks.question import ask_json
 from benchmarks.subject import Absent
 from benchmarks.subjects.firefly import running
 
-__all__ = ["FIREFLY", "GRPCIO", "MPRPC", "NAIVE", "PINUS", "ZERORPC", "Caller"]
+__all__ = ["CHANNEL", "FIREFLY", "GRPCIO", "MPRPC", "NAIVE", "PINUS", "ZERORPC", "Caller"]
 
 RUN = 9
 """The command of benchmarks/game/caller.py."""
@@ -66,7 +67,11 @@ def _once_connected(call: Call) -> Call:
             return call
 
 
-def _library(program: Path, python: bool, needs: Sequence[str]) -> Callable[[Bench], AbstractContextManager[Call]]:
+def _library(
+    program: Path, python: bool, needs: Sequence[str], *, own: bool = False
+) -> Callable[[Bench], AbstractContextManager[Call]]:
+    """Start a program of `benchmarks/peers` with what the peers are run by; `own`: with this Python."""
+
     @contextmanager
     def start(bench: Bench) -> Iterator[Call]:
         for package in needs:
@@ -75,7 +80,8 @@ def _library(program: Path, python: bool, needs: Sequence[str]) -> Callable[[Ben
                 raise Absent(f"{package}: {why}")
         if not python and bench.peers.node_missing:
             raise Absent(bench.peers.node_missing)
-        command = [str(bench.peers.python if python else "node"), str(program)]
+        interpreter = sys.executable if own else bench.peers.python if python else "node"
+        command = [str(interpreter), str(program)]
         folder = None if python else NODE
         port = free_port()
         with Process(program.stem, [*command, "serve", str(port)], bench.cores.server, folder=folder) as server:
@@ -106,7 +112,15 @@ def _python(name: str, *needs: str) -> Callable[[Bench], AbstractContextManager[
     return _library(PEERS / f"{name}_rpc.py", True, needs)
 
 
-FIREFLY = Caller("Firefly", _firefly, in_flight=(1, 100, 1000), kinds=("call", "notify"))
+FIREFLY = Caller(
+    "Firefly", _firefly, in_flight=(1, 100, 1000), kinds=("call", "notify"), note="`ctx.call`, which chooses a server"
+)
+CHANNEL = Caller(
+    "Firefly, a channel alone",
+    _library(PEERS / "channel_rpc.py", True, (), own=True),
+    in_flight=(1, 100, 1000),
+    note="what `ctx.call` stands on; one connection and no choice, as with the libraries below",
+)
 NAIVE = Caller("naive gevent + msgpack", _python("naive", "gevent", "msgpack"), note="a greenlet a request")
 MPRPC = Caller("mprpc", _python("mprpc", "gevent", "mprpc"), note="a connection a caller")
 ZERORPC = Caller("zerorpc", _python("zerorpc", "zerorpc"))

@@ -82,9 +82,9 @@ class ClientSession(GateSession):
             parked = self.parked is not None
             out = None
             if len(requests) > 1:
-                out = self._out
+                out = self.answers
                 if out is None:
-                    out = self._out = []
+                    out = self.answers = []
                 if len(requests) > FLUSH_AT:
                     requests, later = requests[:FLUSH_AT], requests[FLUSH_AT:]
             pending = iter(requests)
@@ -122,7 +122,7 @@ class ClientSession(GateSession):
                             out.append(frame)
                             frame = b""
                 if self.parked is not None:
-                    if self._out is not None:
+                    if self.answers is not None:
                         self._write_behind(frame)
                     elif frame:
                         self.stream.write_answer(frame)
@@ -139,9 +139,9 @@ class ClientSession(GateSession):
             if not later or waits or self.closed:
                 break
             requests, later = later, []
-        if self._out is not None:
+        if self.answers is not None:
             if frame:
-                self._out.append(frame)
+                self.answers.append(frame)
             self.end_batch()
         elif frame:
             self.stream.write_answer(frame)

@@ -31,8 +31,8 @@ class Connection(Serial):
 
     __slots__ = (
         "_login_deadline",
-        "_out",
         "allowance",
+        "answers",
         "asked",
         "door",
         "gate",
@@ -67,7 +67,8 @@ class Connection(Serial):
         """Whether it is not read because it sent more than its rate allows."""
         self.paused = False
         """Whether it is not read because too many commands wait."""
-        self._out: list[bytes] | None = None
+        self.answers: list[bytes] | None = None
+        """What is ready to be written with more that is to come; None where nothing is."""
         self.watched: Deadline | None = None
         """Runs as long as a frame has begun that is not complete."""
         self._login_deadline: Deadline | None = self.deadlines.arm(gate.config.login_timeout, self._on_login_timeout)
@@ -121,18 +122,13 @@ class Connection(Serial):
 
     # ------------------------------------------------------------------------------------------- answering
 
-    @property
-    def unflushed(self) -> bool:
-        """Whether answers wait to be written."""
-        return self._out is not None
-
     def put(self, frame: bytes) -> None:
         """Have a frame written with the others of its batch."""
         if self.layer is not None:
             frame = self.layer.wrap(frame, self.wire.text)
-        out = self._out
+        out = self.answers
         if out is None:
-            self._out = [frame]
+            self.answers = [frame]
         else:
             out.append(frame)
             if len(out) >= FLUSH_AT:
@@ -140,7 +136,7 @@ class Connection(Serial):
 
     def flush(self) -> None:
         """Write the answers that are ready; those to come in the same batch go to the same list."""
-        out = self._out
+        out = self.answers
         if out:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
@@ -160,7 +156,7 @@ class Connection(Serial):
 
     def _take_out(self) -> bytes:
         """Give the answers that are ready, and keep no list for others: who is idle needs none."""
-        out, self._out = self._out, None
+        out, self.answers = self.answers, None
         return b"" if not out else out[0] if len(out) == 1 else b"".join(out)
 
     def write_frame(self, frame: bytes) -> bool:
@@ -173,8 +169,8 @@ class Connection(Serial):
 
     def _write_behind(self, frame: bytes) -> bool:
         """Write the answers that are ready, and a frame that is wrapped already behind them."""
-        if self._out is not None:
-            self._out.append(frame)
+        if self.answers is not None:
+            self.answers.append(frame)
             self.flush()
             return not self.stream.closed
         return self.stream.write(frame) if frame else True
@@ -182,7 +178,7 @@ class Connection(Serial):
     def on_blocked(self, runner: Any) -> None:
         """Write what is ready before the parked handler, and arm its deadline."""
         Serial.on_blocked(self, runner)
-        if self._out is not None:
+        if self.answers is not None:
             self.end_batch()
 
     # ----------------------------------------------------------------------------------------------- ending

@@ -56,7 +56,7 @@ class Forward(msgspec.Struct, eq=False):
         if error is not None and isinstance(error, Disconnected) and self._send_elsewhere(error):
             return
         if not session.closed:
-            alone = not session.unflushed
+            alone = session.answers is None
             if error is not None:
                 session.fail(self.request, error)
             else:

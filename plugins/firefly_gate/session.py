@@ -93,15 +93,15 @@ class GateSession(Session, Connection):
 
     def deliver(self, plain: bytes, frame: bytes, policy: Policy, key: Hashable) -> None:
         """Send a push by its policy; never blocks. `plain` is it without the WebSocket's framing, `frame` with it."""
-        if self._out:
+        if self.answers:
             self.flush()
-        if self.kept is not None and policy == "reliable":
-            self.kept.seq += 1
-            numbered = self.wire.number(plain, self.kept.seq)
-            self.kept.push(numbered)
-            self.write_frame(numbered)
-            return
         if policy == "reliable":
+            if self.kept is not None:
+                self.kept.seq += 1
+                frame = self.wire.number(plain, self.kept.seq)
+                self.kept.push(frame)
+                self.write_frame(frame)
+                return
             sent = self.stream.write(frame)
         elif policy == "droppable":
             sent = self.stream.write_droppable(frame)
