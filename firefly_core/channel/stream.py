@@ -202,8 +202,12 @@ class Stream:
 
     def write_answer(self, data: bytes) -> None:
         """Send `data` soon, when others have their answers ready too; it keeps its place before later writes."""
-        if self._answer is not None:
-            self.write(data)
+        held = self._answer
+        if held is not None:
+            if len(held) < SEND_BATCH:
+                self._answer = held + data
+            else:
+                self.write(data)
             return
         self._answer = data
         runners = self._runners

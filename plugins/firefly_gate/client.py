@@ -10,7 +10,7 @@ the mailbox; when that is full, the client is not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import ProtocolError, Refuse, Unavailable
@@ -122,11 +122,9 @@ class ClientSession(GateSession):
                             out.append(frame)
                             frame = b""
                 if self.parked is not None:
-                    if self.answers is not None:
-                        self._write_behind(frame)
-                    elif frame:
+                    if frame:
                         self.stream.write_answer(frame)
-                    frame = b""
+                        frame = b""
                     later = [*pending, *later]
                     break
             if self.parked is not None:
@@ -209,8 +207,10 @@ class ClientSession(GateSession):
             return False
         if self.kept is not None and self._repeat(request):
             return False
-        if command.run is None or (self.uid is None and not command.public):
-            return False if self._forward(request, command) else None
+        if self.uid is None and not command.public:
+            return None if self.open else self._refuse(request, command)
+        if command.run is None:
+            return self._forward(request, command)
         if self.open:
             return None
         if self.kept is not None:
@@ -230,34 +230,31 @@ class ClientSession(GateSession):
         self.write_frame(answer)
         return True
 
-    def _forward(self, request: Request, command: Command) -> bool:
-        """Send a command to a node, or refuse it; False: it must wait until the open ones are answered."""
-        if command is UNKNOWN or (self.uid is None and not command.public):
-            if self.open:
-                return False
-            self._refuse(request, command)
-            return True
-        if self.open and (self.barrier or self.open >= self.gate.config.in_flight):
-            return False
+    def _forward(self, request: Request, command: Command) -> Literal[False] | None:
+        """Send a command to a node, or refuse it: False; None: it must wait until the open ones are answered."""
+        if self.open and (self.barrier or self.open >= self.gate.config.in_flight or command is UNKNOWN):
+            return None
+        if command is UNKNOWN:
+            return self._refuse(request, command)
         try:
             peer = self.gate.choose(self, command)
         except Exception as error:
             self.fail(request, error)
-            return True
-        if self.open and peer is not self.target:
             return False
+        if self.open and peer is not self.target:
+            return None
         if self.kept is not None:
             self.kept.begin(request)
         if peer is None:
             self.fail(request, Unavailable(f"no server that takes {command.name} is here just now"))
-            return True
+            return False
         if command.public:
             self.barrier = True
         self.target = peer
         Forward(self, request, command).send(peer)
-        return True
+        return False
 
-    def _refuse(self, request: Request, command: Command) -> None:
+    def _refuse(self, request: Request, command: Command) -> Literal[False]:
         if command is not UNKNOWN:
             error: Exception = Refuse("login_first", f"log in before you send {command.name}")
         elif self.gate.kernel.mesh.expected:
@@ -265,6 +262,7 @@ class ClientSession(GateSession):
         else:
             error = Refuse("unknown_command", f"there is no command {request.command!r}")
         self.fail(request, error)
+        return False
 
     def forwarded(self) -> None:
         """Note that a forwarded command was answered; called in the hub."""
@@ -276,19 +274,19 @@ class ClientSession(GateSession):
 
     def reply(self, request: Request, body: bytes) -> None:
         """Answer a request."""
-        if request.request_id is not None or self.wire.answers_always:
-            self._answer(request, self.wire.encode_reply(request, body))
+        if self.door.answers_always or request.request_id is not None:
+            frame = self.wire.encode_reply(request, body)
+            if self.kept is not None:
+                self.kept.answer(request, frame)
+            self.put(frame)
 
     def fail(self, request: Request, error: BaseException, context: Context | None = None) -> None:
         """Answer a request with an error; the client sees its code and message, or only `internal`."""
         code, message = self.gate.explain(error, request, context)
-        if request.request_id is not None or self.wire.answers_always:
-            body = self.door.error_body(code, message)
-            self._answer(request, self.wire.encode_error(request, code, message, body))
+        if self.door.answers_always or request.request_id is not None:
+            frame = self.wire.encode_error(request, code, message, self.door.error_body(code, message))
+            if self.kept is not None:
+                self.kept.answer(request, frame)
+            self.put(frame)
         if self.uid is None:
             self.gate.authentication.refused(self, code)
-
-    def _answer(self, request: Request, frame: bytes) -> None:
-        if self.kept is not None:
-            self.kept.answer(request, frame)
-        self.put(frame)

@@ -68,7 +68,7 @@ class Connection(Serial):
         self.paused = False
         """Whether it is not read because too many commands wait."""
         self.answers: list[bytes] | None = None
-        """What is ready to be written with more that is to come; None where nothing is."""
+        """What is ready of a batch of several that is being answered; None where none is."""
         self.watched: Deadline | None = None
         """Runs as long as a frame has begun that is not complete."""
         self._login_deadline: Deadline | None = self.deadlines.arm(gate.config.login_timeout, self._on_login_timeout)
@@ -123,41 +123,26 @@ class Connection(Serial):
     # ------------------------------------------------------------------------------------------- answering
 
     def put(self, frame: bytes) -> None:
-        """Have a frame written with the others of its batch."""
+        """Have a frame written with the others of its batch, or soon."""
         if self.layer is not None:
             frame = self.layer.wrap(frame, self.wire.text)
-        out = self.answers
-        if out is None:
-            self.answers = [frame]
-        else:
-            out.append(frame)
-            if len(out) >= FLUSH_AT:
-                self.flush()
+        if self.answers is not None:
+            self.answers.append(frame)
+        elif frame:
+            self.stream.write_answer(frame)
 
     def flush(self) -> None:
-        """Write the answers that are ready; those to come in the same batch go to the same list."""
-        out = self.answers
-        if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
+        """Write what the batch that is being answered has ready."""
+        if self.answers:
+            data = b"".join(self.answers)
+            self.answers.clear()
             self.stream.write(data)
 
     def end_batch(self) -> None:
-        """Have the answers that are ready written with those of other sessions."""
-        data = self._take_out()
-        if data:
-            self.stream.write_answer(data)
-
-    def send_ready(self) -> None:
-        """Write the answers that are ready."""
-        data = self._take_out()
-        if data:
-            self.stream.write(data)
-
-    def _take_out(self) -> bytes:
-        """Give the answers that are ready, and keep no list for others: who is idle needs none."""
-        out, self.answers = self.answers, None
-        return b"" if not out else out[0] if len(out) == 1 else b"".join(out)
+        """Have what is ready written soon; the rest, if there is any, goes its own way."""
+        answers, self.answers = self.answers, None
+        if answers:
+            self.stream.write_answer(b"".join(answers))
 
     def write_frame(self, frame: bytes) -> bool:
         """Write a frame behind the answers that are ready; an empty one is none."""
@@ -165,15 +150,8 @@ class Connection(Serial):
             return True
         if self.layer is not None:
             frame = self.layer.wrap(frame, self.wire.text)
-        return self._write_behind(frame)
-
-    def _write_behind(self, frame: bytes) -> bool:
-        """Write the answers that are ready, and a frame that is wrapped already behind them."""
-        if self.answers is not None:
-            self.answers.append(frame)
-            self.flush()
-            return not self.stream.closed
-        return self.stream.write(frame) if frame else True
+        self.flush()
+        return self.stream.write(frame)
 
     def on_blocked(self, runner: Any) -> None:
         """Write what is ready before the parked handler, and arm its deadline."""

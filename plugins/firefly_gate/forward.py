@@ -49,20 +49,16 @@ class Forward(msgspec.Struct, eq=False):
             # Whatever it is, the client is told: this may be the hub, where nobody would catch it.
             session.open -= 1
             session.fail(request, error)
-            session.gate.kernel.runners.write_soon(session)
 
     def _answered(self, error: CallError | None, body: Any) -> None:
         session = self.session
         if error is not None and isinstance(error, Disconnected) and self._send_elsewhere(error):
             return
         if not session.closed:
-            alone = session.answers is None
             if error is not None:
                 session.fail(self.request, error)
             else:
                 session.reply(self.request, body)
-            if alone:
-                session.gate.kernel.runners.write_soon(session)
         session.forwarded()
 
     def _send_elsewhere(self, error: Disconnected) -> bool:

@@ -70,7 +70,9 @@ class Peer:
     @property
     def takes_new(self) -> bool:
         """Whether sessions that it does not know yet may be sent to it."""
-        return self.connected and not self.draining and not self.full
+        # Not by `connected`: it is asked for each command.
+        channel = self.channel
+        return channel is not None and not channel.closed and not self.draining and not self.full
 
     def call(self, method: str, *params: Any, timeout: float = 10.0, meta: dict[str, Any] | None = None) -> Any:
         """Call and wait for the result; raises CallError."""
