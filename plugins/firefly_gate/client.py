@@ -278,7 +278,11 @@ class ClientSession(GateSession):
             frame = self.wire.encode_reply(request, body)
             if self.kept is not None:
                 self.kept.answer(request, frame)
-            self.put(frame)
+            if self.answers is not None or self.layer is not None or not frame:
+                self.put(frame)
+            else:
+                # As `put` does it, without its call.
+                self.stream.write_answer(frame)
 
     def fail(self, request: Request, error: BaseException, context: Context | None = None) -> None:
         """Answer a request with an error; the client sees its code and message, or only `internal`."""
