@@ -58,10 +58,10 @@ class Receiver(Protocol):
 
 
 class Writer(Protocol):
-    """What has something to send, together with others."""
+    """What holds something to send, so that it goes out together with others'."""
 
-    def send_ready(self) -> None:
-        """Send it; must neither block nor raise."""
+    def write(self, data: bytes, /) -> Any:
+        """Send it, and `data` behind it; must neither block nor raise."""
 
 
 class _Delivery:
@@ -217,7 +217,7 @@ class Runners:
         """Have everybody send who wants to soon."""
         writers, self.writers = self.writers, []
         for writer in writers:
-            writer.send_ready()
+            writer.write(b"")
 
     def _run(self) -> None:
         me = getcurrent()

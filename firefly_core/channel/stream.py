@@ -97,7 +97,7 @@ class Stream:
         self._chunk = SMALL_CHUNK
         self.receiver = receiver
         self._answer: bytes | None = None
-        """What `send_ready` is to send."""
+        """What is held for a moment, until others have their answers ready too."""
         self._queue: SendQueue | None = None
         self._timeout: Deadline | None = None
         self._drained: Callable[[], None] | None = None
@@ -177,14 +177,17 @@ class Stream:
     # ------------------------------------------------------------------------------------------------ writing
 
     def write(self, data: bytes) -> bool:
-        """Send `data`, or queue what the peer does not take now; False when the stream is closed.
+        """Send `data`, behind what `write_answer` holds, or queue what the peer does not take now.
 
-        Never blocks and never raises. A peer whose queue grows over `max_queue` is closed as `slow_consumer`.
+        Never blocks and never raises; False when the stream is closed. A peer whose queue grows over `max_queue` is
+        closed as `slow_consumer`.
         """
         if self.closed:
             return False
         if self._answer is not None:
             data, self._answer = self._answer + data, None
+        elif not data:
+            return True
         if self._queue is not None:
             self._queue.append(data)
             return self._bounded()
@@ -216,12 +219,6 @@ class Stream:
             runners.writers.append(self)
         else:
             runners.write_soon(self)
-
-    def send_ready(self) -> None:
-        """Send what `write_answer` has kept, if it has not gone out with something else."""
-        data, self._answer = self._answer, None
-        if data is not None:
-            self.write(data)
 
     def write_droppable(self, data: bytes) -> bool:
         """Send `data` if nothing waits before it; else let it go and count it. False: it was let go."""
@@ -294,7 +291,7 @@ class Stream:
 
     def close(self, reason: str = "closed") -> None:
         """End at once; bytes that the peer has not taken are lost. Closing twice is closing once."""
-        self.send_ready()
+        self.write(b"")
         if self.closed:
             return
         self.closed = True
@@ -307,7 +304,7 @@ class Stream:
         The peer then has a second to read it: closing a socket with unread bytes would reset the connection and
         destroy the last words.
         """
-        self.send_ready()
+        self.write(b"")
         if self.closed:
             return
         self.closed = True
