@@ -1,10 +1,35 @@
-"""The bounds of a channel."""
+"""The bounds of streams and channels."""
 
 from __future__ import annotations
 
 import attrs
 
-__all__ = ["ChannelLimits"]
+__all__ = ["ChannelLimits", "StreamLimits"]
+
+CHUNK = 8192
+
+
+class StreamLimits:
+    """The bounds of a stream, one object for all streams of a listener.
+
+    `max_queue`: unsent bytes, and 128 for each piece; over it the peer is a `slow_consumer`, and so is one that takes
+    nothing for `send_timeout` seconds. `chunk`: bytes of one read. `pause_when_queued`: reading waits for the queue.
+    """
+
+    __slots__ = ("chunk", "max_queue", "pause_when_queued", "send_timeout")
+
+    def __init__(
+        self,
+        *,
+        max_queue: int = 262_144,
+        send_timeout: float = 5.0,
+        chunk: int = CHUNK,
+        pause_when_queued: bool = True,
+    ) -> None:
+        self.max_queue = max_queue
+        self.send_timeout = send_timeout
+        self.chunk = chunk
+        self.pause_when_queued = pause_when_queued
 
 
 @attrs.frozen(kw_only=True)

@@ -17,13 +17,13 @@ from firefly_core.channel.calls import SMALL, Calls
 from firefly_core.channel.deadlines import Deadlines
 from firefly_core.channel.greeting import Greeting
 from firefly_core.channel.inbound import Inbound
-from firefly_core.channel.limits import ChannelLimits
+from firefly_core.channel.limits import ChannelLimits, StreamLimits
 from firefly_core.channel.liveness import Liveness
 from firefly_core.channel.outbox import Outbox
 from firefly_core.channel.pending import PendingCalls
 from firefly_core.channel.runners import Runners
 from firefly_core.channel.running import RunningRequests
-from firefly_core.channel.stream import Stream, StreamLimits
+from firefly_core.channel.stream import Stream
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CallError, ProtocolError, RemoteError
 from firefly_core.wire.envelope import REQUEST, RESPONSE, STRANGER, check_breadth, packer, peer_caps

@@ -14,14 +14,14 @@ from typing import Protocol
 from greenlet import greenlet
 
 from firefly_core.channel.deadlines import Deadline, Deadlines
+from firefly_core.channel.limits import StreamLimits
 from firefly_core.channel.runners import Receiver, Runners
 from firefly_core.channel.send_queue import SendQueue
 from firefly_core.channel.transport import Transport, word_of
 
-__all__ = ["Stream", "StreamLimits", "StreamReceiver"]
+__all__ = ["Stream", "StreamReceiver"]
 
 log = logging.getLogger("firefly.stream")
-CHUNK = 8192
 SMALL_CHUNK = 448
 """Bytes read at once from a peer that sends little: an object of at most 512 bytes costs 0.1 us less to make."""
 SEND_BATCH = 65536
@@ -34,29 +34,6 @@ class StreamReceiver(Receiver, Protocol):
 
     def on_close(self, reason: str) -> None:
         """Note that the stream has ended, once; called where it ended, so it must neither block nor raise."""
-
-
-class StreamLimits:
-    """The bounds of a stream, one object for all streams of a listener.
-
-    `max_queue`: unsent bytes, and 128 for each piece; over it the peer is a `slow_consumer`, and so is one that takes
-    nothing for `send_timeout` seconds. `chunk`: bytes of one read. `pause_when_queued`: reading waits for the queue.
-    """
-
-    __slots__ = ("chunk", "max_queue", "pause_when_queued", "send_timeout")
-
-    def __init__(
-        self,
-        *,
-        max_queue: int = 262_144,
-        send_timeout: float = 5.0,
-        chunk: int = CHUNK,
-        pause_when_queued: bool = True,
-    ) -> None:
-        self.max_queue = max_queue
-        self.send_timeout = send_timeout
-        self.chunk = chunk
-        self.pause_when_queued = pause_when_queued
 
 
 class Stream:

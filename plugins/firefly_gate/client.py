@@ -66,11 +66,11 @@ class ClientSession(GateSession):
             self.allowance -= len(requests)
             if self.allowance < 0:
                 self.gate.throttle(self)
-        if self.parked is not None:
-            self._hold(requests)
-            return
-        if self._mailbox is not None or self.kept is not None:
-            requests = self._line_up(requests, data)
+        if self.parked is not None or self._mailbox is not None or self.kept is not None:
+            ready = self._line_up(requests, data)
+            if ready is None:
+                return
+            requests = ready
         kernel = self.gate.kernel
         now = kernel.runners.moment
         frame = b""
@@ -149,12 +149,18 @@ class ClientSession(GateSession):
         if later or self.paused or self.closed or self.wire.failure is not None:
             self._settle(later)
 
-    def _line_up(self, requests: list[Request], data: bytes) -> list[Request]:
-        """Put what arrived behind the commands that wait; with it a client that resumes says what it has."""
+    def _line_up(self, requests: list[Request], data: bytes) -> list[Request] | None:
+        """Put what arrived behind the commands that wait, and give all of them; None: they wait for a parked handler.
+
+        With what arrived a client that can resume says what it has.
+        """
         if self.kept is not None:
             self.kept.acknowledge(self.wire.acknowledged)
-            if data and self.kept.unproven:
-                self.gate.resumption.proven(self)
+        if self.parked is not None:
+            self._hold(requests)
+            return None
+        if data and self.kept is not None and self.kept.unproven:
+            self.gate.resumption.proven(self)
         return requests if self._mailbox is None else self._unhold([], requests)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import gevent
 
-from firefly_core.channel.stream import StreamLimits
+from firefly_core.channel.limits import StreamLimits
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import Refuse
 from firefly_core.kernel.config.cluster import Cluster

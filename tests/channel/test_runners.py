@@ -5,7 +5,7 @@ import contextvars
 import gevent
 import pytest
 
-from firefly_core.channel.runners import Runners
+from firefly_core.channel.runners import SLICE, Runners
 
 
 class Recorder:
@@ -160,3 +160,83 @@ def test_two_pools_live_side_by_side(runners):
     settle()
     other.close()
     assert (first.data, second.data) == ([b""], [b""])
+
+
+class Slice:
+    """Jobs and writers that note what they do, in one log."""
+
+    def __init__(self, runners):
+        self.runners = runners
+        self.log = []
+
+    def job(self, name, run=lambda: None, *, empty=False):
+        class Job:
+            def read(job):
+                self.log.append(f"read {name}")
+                return None if empty else b"data"
+
+            def run(job, data):
+                run()
+                self.log.append(f"run {name}")
+                self.runners.write_soon(job)
+
+            def on_blocked(job, runner):
+                self.log.append(f"blocked {name}")
+
+            def write(job, data):
+                self.log.append(f"write {name}")
+
+        self.runners.put(Job())
+
+
+def test_a_slice_is_read_then_served_then_sent(runners):
+    slice = Slice(runners)
+    for name in "abc":
+        slice.job(name)
+    settle()
+    assert slice.log == [f"{round} {name}" for round in ("read", "run", "write") for name in "abc"]
+
+
+def test_what_has_nothing_to_read_takes_no_runner(runners):
+    slice = Slice(runners)
+    slice.job("a", empty=True)
+    settle()
+    assert slice.log == ["read a"]
+    assert runners.started == 0
+
+
+def test_no_more_than_a_slice_waits_for_one_another(runners):
+    slice = Slice(runners)
+    for number in range(SLICE + 3):
+        slice.job(number)
+    settle()
+    assert slice.log.index(f"write {SLICE - 1}") < slice.log.index(f"read {SLICE}")
+    assert slice.log.count(f"write {SLICE + 2}") == 1
+    slice.log.clear()
+    for number in range(SLICE):
+        runners.write_soon(type("Writer", (), {"write": lambda self, data, number=number: slice.log.append(number)})())
+    assert slice.log == list(range(SLICE))
+
+
+def test_nothing_that_is_ready_waits_for_a_handler_that_blocks(runners):
+    slice, gate = Slice(runners), gevent.event.Event()
+    slice.job("early")
+    slice.job("slow", gate.wait)
+    slice.job("late")
+    settle()
+    assert slice.log[3:] == ["run early", "blocked slow", "run late", "write early", "write late"]
+    gate.set()
+    settle()
+    assert slice.log[-2:] == ["run slow", "write slow"]
+
+
+def test_the_moment_is_the_slices(runners):
+    times = []
+    slow = Recorder(lambda data: times.append(runners.moment))
+    for _ in range(3):
+        runners.submit(slow)
+    settle()
+    gevent.sleep(0.01)
+    runners.submit(slow)
+    settle()
+    assert times[0] == times[1] == times[2] < times[3]

@@ -8,9 +8,10 @@ from gevent import get_hub
 
 from firefly_core.channel.clock import SystemClock
 from firefly_core.channel.deadlines import Deadlines
+from firefly_core.channel.limits import StreamLimits
 from firefly_core.channel.network import SocketNetwork
 from firefly_core.channel.runners import Runners
-from firefly_core.channel.stream import Stream, StreamLimits
+from firefly_core.channel.stream import Stream
 
 
 class Owner:
@@ -229,3 +230,87 @@ def test_a_connection_beyond_the_descriptors_is_closed_and_the_next_one_served(f
         client.sendall(b"in")
         wait(lambda: owner.data == b"in")
     owner.stream.close()
+
+
+def test_an_answer_keeps_its_place_before_what_is_written_later(pair):
+    client, owner = pair
+    owner.stream.write_answer(b"1")
+    owner.stream.write_answer(b"2")
+    owner.stream.write(b"3")
+    owner.stream.write_answer(b"4")
+    got = b""
+    while len(got) < 4:
+        gevent.sleep(0.001)
+        got += client.recv(10)
+    assert got == b"1234"
+
+
+def test_answers_of_a_turn_go_out_together_and_not_before_others_are_ready(pair):
+    client, owner = pair
+    client.setblocking(False)
+    for number in range(10):
+        owner.stream.write_answer(b"%d" % number)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+    client.setblocking(True)
+    gevent.sleep(0)
+    assert client.recv(100) == b"0123456789"
+
+
+def test_an_answer_that_grows_too_large_does_not_wait(pair):
+    client, owner = pair
+    for _ in range(3):
+        owner.stream.write_answer(b"x" * 40_000)
+    got = len(client.recv(200_000))
+    assert got > 65_536
+
+
+@pytest.mark.parametrize("end", ["close", "close_after_flush"])
+def test_an_answer_is_not_lost_to_the_end(pair, end):
+    client, owner = pair
+    owner.stream.write_answer(b"the last one")
+    getattr(owner.stream, end)("kicked")
+    assert client.recv(100) == b"the last one"
+    assert client.recv(100) == b""
+
+
+def test_writing_nothing_sends_nothing(pair):
+    client, owner = pair
+    assert owner.stream.write(b"")
+    owner.stream.close()
+    assert not owner.stream.write(b"")
+    assert client.recv(10) == b""
+
+
+def test_a_transport_that_fails_in_an_odd_way_ends_its_own_stream_only(floor, caplog):
+    client, owner = floor.connect()
+    other_client, other = floor.connect()
+
+    def broken(size):
+        raise ValueError("this should not happen")
+
+    owner.stream._recv = broken
+    with client, other_client:
+        client.sendall(b"x")
+        other_client.sendall(b"y")
+        wait(lambda: owner.ended and other.data == b"y")
+        assert owner.ended == ["internal"]
+        assert "this should not happen" in caplog.text
+    other.stream.close()
+
+
+def test_a_receiver_that_fails_at_its_end_costs_nobody_else_anything(floor, caplog):
+    client, owner = floor.connect()
+    other_client, other = floor.connect()
+
+    def broken(reason):
+        raise ValueError("not even an end")
+
+    owner.on_close = broken
+    with other_client:
+        client.close()
+        wait(lambda: owner.stream.closed)
+        other_client.sendall(b"y")
+        wait(lambda: other.data == b"y")
+    assert "not even an end" in caplog.text
+    other.stream.close()

@@ -13,7 +13,8 @@ from typing import Any
 import gevent
 import pytest
 
-from firefly_core.channel.stream import Stream, StreamLimits
+from firefly_core.channel.limits import StreamLimits
+from firefly_core.channel.stream import Stream
 from firefly_core.channel.tls import TlsTransport
 from firefly_core.channel.tls_network import TlsNetwork, client_context, server_context
 

@@ -8,9 +8,10 @@ import pytest
 from gevent.event import Event
 
 from firefly_core.channel.deadlines import Deadlines
+from firefly_core.channel.limits import StreamLimits
 from firefly_core.channel.runners import Runners
 from firefly_core.channel.send_queue import PIECE_COST
-from firefly_core.channel.stream import Stream, StreamLimits
+from firefly_core.channel.stream import Stream
 from firefly_core.testing.memory_network import ANY, MemoryNetwork
 from firefly_core.testing.memory_pipe import Conditions
 from firefly_core.testing.world import virtual_time

@@ -20,7 +20,7 @@ TOML = """
 plugins = ["gate", "protocols"]
 [servers.gate.gate]
 {limits}
-listen = {{ url = "{url}", protocol = "json", origins = ["none"], {keys} }}
+listen = {{ url = "{url}", protocol = "{protocol}", origins = ["none"], {keys} }}
 """
 
 
@@ -55,9 +55,11 @@ def papers(tmp_path_factory):
 def serve():
     running = []
 
-    def serve(url, keys="proxy = false", limits=""):
+    def serve(url, keys="proxy = false", limits="", protocol="json"):
         cluster = InProcessCluster(
-            TOML.format(url=url, keys=keys, limits=limits), handlers={"gate": [where, tell_all]}, network="sockets"
+            TOML.format(url=url, keys=keys, limits=limits, protocol=protocol),
+            handlers={"gate": [where, tell_all]},
+            network="sockets",
         )
         cluster.__enter__()
         running.append(cluster)
@@ -129,7 +131,9 @@ def test_plain_bytes_at_a_tls_door_are_closed(serve, papers):
 )
 def test_a_certificate_that_is_missing_or_none_is_a_problem(url, keys, said):
     with pytest.raises(ConfigurationError, match=said):
-        InProcessCluster(TOML.format(url=url, keys=keys, limits=""), handlers={"gate": [where, tell_all]})
+        InProcessCluster(
+            TOML.format(url=url, keys=keys, limits="", protocol="json"), handlers={"gate": [where, tell_all]}
+        )
 
 
 def header(command=0x21, family=0x11, addresses=None, signature=b"\r\n\r\n\0\r\nQUIT\n"):
@@ -238,6 +242,16 @@ def test_a_push_is_compressed_once_for_all_who_agreed(serve, monkeypatch):
 
 
 def test_a_listener_without_websocket_has_no_compression():
-    text = TOML.format(url="tcp://127.0.0.1:0", keys="compression = true", limits="")
+    text = TOML.format(url="tcp://127.0.0.1:0", keys="compression = true", limits="", protocol="json")
     with pytest.raises(ConfigurationError, match="has no compression"), InProcessCluster(text, handlers={"gate": []}):
         pass
+
+
+def test_what_a_format_has_to_say_of_bad_bytes_is_said_before_the_end(serve):
+    """A Pomelo client whose handshake is not JSON is told so (code 500), and then the connection ends."""
+    address = serve("tcp://127.0.0.1:0", protocol="pomelo")
+    with contextlib.closing(socket.create_connection(address, timeout=5)) as client:
+        client.sendall(b"\x01\x00\x00\x03{]}")
+        answer = client.makefile("rb").read()
+    assert answer[:1] == b"\x01"
+    assert json.loads(answer[4:]) == {"code": 500}

@@ -347,3 +347,17 @@ def test_a_request_whose_answer_was_too_long_to_keep_is_not_executed_again(clust
     assert code_of(client, "catch_much", 5000) == "unavailable"
     assert runs == [5000]
     assert client.request("catch", 0) == 2
+
+
+def test_a_client_says_what_it_has_while_a_command_of_its_runs(cluster, player, other):
+    """Else what is kept for it would grow over its bound, and the session could not be resumed."""
+    pending = player.ask("catch", 5.0)
+    gevent.sleep(0.1)
+    for number in range(20):
+        other.request("tell", f"{number} " + "x" * 500)
+        player.write(b'{"cmd":"ack","ack":%d}\n' % (number + 1))
+        gevent.sleep(0.01)
+    assert cluster.kernel("gate").services["gate"].statistics()["resume_bytes"] < 1000
+    assert pending.get() == 1
+    player.abort()
+    resumed(cluster, player.token)
