@@ -4,8 +4,8 @@
 2. Before the loop polls again, `_drain` takes the whole list, in slices. All streams of a slice read what is there;
    then it switches to one parked runner, which hands each what it has read; then what they answer is sent.
 3. A handler that never blocks costs no spawn and no switch of its own.
-4. When a handler blocks, control comes back to the hub inside that switch. The job is told (`on_blocked`), the runner
-   stays with it, and the next runner takes the rest of the slice.
+4. When a handler blocks, control comes back to the hub inside that switch. The receiver is told (`on_blocked`), the
+   runner stays with it, and the next runner takes the rest of the slice.
 5. A runner that comes back from blocking finishes its job and parks.
 
 Three rounds a slice, because the kernel's code for reading, the interpreter's and the kernel's for sending do not fit
@@ -35,16 +35,13 @@ SLICE = 32
 
 
 class Job(Protocol):
-    """What a runner runs."""
+    """What has something for a receiver."""
+
+    receiver: Receiver
+    """Looked at when its turn comes: meanwhile there may be another one."""
 
     def read(self) -> bytes | None:
-        """Give what `run` shall have, None where there is nothing to run; in the hub: must neither block nor raise."""
-
-    def run(self, data: bytes) -> None:
-        """Do it, on a runner; may block."""
-
-    def on_blocked(self, runner: greenlet) -> None:
-        """Note, in the hub, that `runner` parked inside `run`; must neither block nor raise."""
+        """Give it, or None where there is nothing after all; in the hub: must neither block nor raise."""
 
 
 class Receiver(Protocol):
@@ -67,24 +64,18 @@ class Writer(Protocol):
 class _Delivery:
     """Data for a receiver that no stream brings."""
 
-    __slots__ = ("_data", "_receiver")
+    __slots__ = ("_data", "receiver")
 
     def __init__(self, receiver: Receiver, data: bytes) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self._data = data
 
     def read(self) -> bytes:
         return self._data
 
-    def run(self, data: bytes) -> None:
-        self._receiver.on_data(data)
-
-    def on_blocked(self, runner: greenlet) -> None:
-        self._receiver.on_blocked(runner)
-
 
 class _Task:
-    """A function to run once."""
+    """A function to run once, as a receiver of nothing."""
 
     __slots__ = ("_arguments", "_function")
 
@@ -92,10 +83,7 @@ class _Task:
         self._function = function
         self._arguments = arguments
 
-    def read(self) -> bytes:
-        return b""
-
-    def run(self, _data: bytes) -> None:
+    def on_data(self, _data: bytes) -> None:
         self._function(*self._arguments)
 
     def on_blocked(self, runner: greenlet) -> None:
@@ -123,7 +111,7 @@ class Runners:
         """What the runners of this slice have still to take."""
         self._idle: list[greenlet] = []
         self._turn: greenlet | None = None
-        self._current: Job | None = None
+        self._current: Receiver | None = None
         self._scheduled = False
         self.started = 0
         """Runners made so far: how often a handler blocked while no parked runner was left."""
@@ -136,7 +124,7 @@ class Runners:
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Run `function` on a runner soon; what it raises is logged."""
-        self.put(_Task(function, arguments))
+        self.submit(_Task(function, arguments))
 
     def put(self, job: Job) -> None:
         """Run `job` on a runner soon; from anywhere."""
@@ -223,9 +211,9 @@ class Runners:
         me = getcurrent()
         while True:
             for job, data in self._batch:
-                self._current = job
+                self._current = receiver = job.receiver
                 try:
-                    job.run(data)
+                    receiver.on_data(data)
                 except GreenletExit:
                     return
                 except BaseException:
@@ -235,7 +223,7 @@ class Runners:
             else:
                 self._turn = self._current = None
             # Nobody may live on because a parked runner remembers him.
-            job = data = None  # type: ignore[assignment]
+            job = data = receiver = None  # type: ignore[assignment]
             if not self._park(me):
                 return
 

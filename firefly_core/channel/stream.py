@@ -19,7 +19,7 @@ from firefly_core.channel.runners import Receiver, Runners
 from firefly_core.channel.send_queue import SendQueue
 from firefly_core.channel.transport import Transport, word_of
 
-__all__ = ["Stream", "StreamReceiver"]
+__all__ = ["NOBODY", "Stream", "StreamReceiver"]
 
 log = logging.getLogger("firefly.stream")
 SMALL_CHUNK = 448
@@ -36,8 +36,24 @@ class StreamReceiver(Receiver, Protocol):
         """Note that the stream has ended, once; called where it ended, so it must neither block nor raise."""
 
 
+class Nobody:
+    """Whose a stream is that has ended: nothing more is heard of it."""
+
+    def on_data(self, data: bytes) -> None:
+        """Let it go."""
+
+    def on_blocked(self, runner: greenlet) -> None:
+        """Never happens."""
+
+    def on_close(self, reason: str) -> None:
+        """Let it go."""
+
+
+NOBODY = Nobody()
+
+
 class Stream:
-    """One connection. `receiver` hears what arrives (on a runner) and, once, why it ended."""
+    """One connection. `receiver` hears what arrives (on a runner) and, once, why it ended; then it is nobody's."""
 
     __slots__ = (
         "_answer",
@@ -72,7 +88,7 @@ class Stream:
         self._deadlines = deadlines
         self._limits = limits
         self._chunk = SMALL_CHUNK
-        self.receiver = receiver
+        self.receiver: StreamReceiver = receiver
         self._answer: bytes | None = None
         """What is held for a moment, until others have their answers ready too."""
         self._queue: SendQueue | None = None
@@ -121,7 +137,7 @@ class Stream:
                 self._transport.resume()
 
     def read(self) -> bytes | None:
-        """Take what is there, once, for `run`; None when there is nothing, or the stream has ended."""
+        """Take what is there, once; None when there is nothing, or the stream has ended."""
         if self.closed:
             return None
         try:
@@ -141,15 +157,6 @@ class Stream:
             return None
         self._chunk = SMALL_CHUNK if len(data) < SMALL_CHUNK else self._limits.chunk
         return data
-
-    def run(self, data: bytes) -> None:
-        """Hand to the receiver what was read; on a runner."""
-        if not self.closed:
-            self.receiver.on_data(data)
-
-    def on_blocked(self, runner: greenlet) -> None:
-        """Tell the receiver that its handler parked on `runner`."""
-        self.receiver.on_blocked(runner)
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -292,8 +299,10 @@ class Stream:
             self._drained = self._linger
 
     def _tell_end(self, reason: str) -> None:
+        # It hears nothing more, not even what has been read; nor are the two a circle for the garbage collector then.
+        receiver, self.receiver = self.receiver, NOBODY
         try:
-            self.receiver.on_close(reason)
+            receiver.on_close(reason)
         except Exception:
             log.exception("a receiver failed at the end of its stream, %s", reason)
 

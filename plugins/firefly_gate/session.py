@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firefly_core.channel.deadlines import Deadline
+from firefly_core.channel.stream import NOBODY
 from firefly_core.channel.transport import Transport
 from firefly_core.kernel.handlers.context import HandlerContext
 from firefly_core.kernel.handlers.handlers import Handler
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
     from firefly_gate.kept import Kept
 
 __all__ = ["GateSession"]
-
-
-class Discarded:
-    """Whoever a stream is taken from: nothing more is heard of it."""
-
-    def on_data(self, data: bytes) -> None:
-        """Let it go."""
-
-    def on_blocked(self, runner: Any) -> None:
-        """Never happens."""
-
-    def on_close(self, reason: str) -> None:
-        """Let it go."""
 
 
 class GateSession(Session, Connection):
@@ -254,7 +242,7 @@ class GateSession(Session, Connection):
     def take_over(self, new: GateSession) -> None:
         """Go on with the connection of another session, which has none then."""
         if not self.stream.closed:
-            self.stream.receiver = Discarded()
+            self.stream.receiver = NOBODY
             self.stream.close("resumed")
         self.stream, self.wire, self.layer, self.door = new.stream, new.wire, new.layer, new.door
         self.stream.receiver = self
@@ -263,11 +251,6 @@ class GateSession(Session, Connection):
         self.bound(self.uid)
 
     # ----------------------------------------------------------------------------------------------- ending
-
-    def let_go(self) -> None:
-        """Be no circle with the stream, once all is over: those wait for the garbage collector, with all they hold."""
-        if self.stream.receiver is self:
-            self.stream.receiver = Discarded()
 
     def on_close(self, reason: str) -> None:
         """Note that the connection has ended; a session that can be resumed waits for its client."""

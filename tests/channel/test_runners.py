@@ -171,11 +171,15 @@ class Slice:
 
     def job(self, name, run=lambda: None, *, empty=False):
         class Job:
+            @property
+            def receiver(job):
+                return job
+
             def read(job):
                 self.log.append(f"read {name}")
                 return None if empty else b"data"
 
-            def run(job, data):
+            def on_data(job, data):
                 run()
                 self.log.append(f"run {name}")
                 self.runners.write_soon(job)
