@@ -94,11 +94,13 @@ def _forward(gate: Any, session: Any) -> Callable[[], None]:
 
 
 def _answer(session: Any, data: bytes) -> Callable[[], None]:
-    """Give a turn in which a session alone gets `data` and answers."""
+    """Give a turn in which a session alone gets `data` and answers, as in a slice of the runners."""
     runners = session.gate.kernel.runners
 
     def turn() -> None:
+        runners.serving = True
         session.on_data(data)
+        runners.serving = False
         runners.send_ready()
 
     return turn
