@@ -69,7 +69,6 @@ class Stream:
         "_timeout",
         "_transport",
         "closed",
-        "dropped",
         "receiver",
     )
 
@@ -96,8 +95,6 @@ class Stream:
         self._drained: Callable[[], None] | None = None
         self._paused = 0
         self.closed = False
-        self.dropped = 0
-        """Pieces that a `droppable` or `latest` policy let go."""
 
     @property
     def address(self) -> str:
@@ -205,9 +202,8 @@ class Stream:
             runners.write_soon(self)
 
     def write_droppable(self, data: bytes) -> bool:
-        """Send `data` if nothing waits before it; else let it go and count it. False: it was let go."""
+        """Send `data` if nothing waits before it; else let it go. False: it was let go."""
         if self._queue is not None or self.closed:
-            self.dropped += 1
             return False
         return self.write(data)
 
@@ -215,8 +211,7 @@ class Stream:
         """Send `data`; where the peer is behind, in the place of the unsent piece of the same `key`."""
         if self._queue is None or self.closed:
             return self.write(data)
-        if self._queue.append(data, key):
-            self.dropped += 1
+        self._queue.append(data, key)
         return self._bounded()
 
     def when_drained(self, callback: Callable[[], None]) -> None:

@@ -9,8 +9,8 @@ from firefly_gate.counts import Counts
 
 __all__ = ["Throttle"]
 
-BOUNDLESS = 1 << 60
-"""More messages than anybody sends."""
+UNLIMITED = 256
+"""Messages after which a session without a rate begins anew: a number that takes no memory of its own."""
 TOO_FAST = 15.0
 """Seconds' worth of messages by which a client may be ahead of its rate: three times the rate for five seconds."""
 
@@ -22,13 +22,14 @@ class Throttle:
         self._kernel = kernel
         self._rate = rate
         self._counts = counts
-        self.burst = int(rate.count * 2) if rate is not None else BOUNDLESS
+        self.burst = int(rate.count * 2) if rate is not None else UNLIMITED
         """Messages that a new session may send at once: whole ones, which are counted twice as fast as others."""
 
     def slow(self, session: Connection) -> None:
         """See to a session that has used up its allowance: read nothing of it until it has earned the next message."""
         rate = self._rate
         if rate is None:
+            session.allowance = self.burst
             return
         now = self._kernel.clock.monotonic()
         earned = int((now - session.refilled) * rate.per_second)
