@@ -57,11 +57,14 @@ class ClientSession(GateSession):
         wire = self.wire
         if data and wire.failure is None:
             self.heard = True
+            layer = self.layer
             try:
-                requests = wire.receive(data) if self.layer is None else self.layer.carry(wire, data)
+                requests = wire.receive(data) if layer is None else layer.carry(wire, data)
             except ProtocolError as error:
                 self.break_off(error.forget())
-            if wire.tail is not None or wire.output is not None or self.watched is not None or self.layer is not None:
+            if wire.tail is not None or wire.output is not None or self.watched is not None:
+                self.see_to_format()
+            elif layer is not None and (layer.tail or layer.fragments is not None or layer.output):
                 self.see_to_format()
             self.allowance -= len(requests)
             if self.allowance < 0:

@@ -73,7 +73,7 @@ class DeflateLayer(WebSocketLayer):
             self._window = agreed.remote_max_window_bits
 
     def _frame(self, first: int, data: bytes, start: int, messages: list[bytes]) -> int:
-        if self._window and first & 0x0F in (TEXT, BINARY) and self._fragments is None:
+        if self._window and first & 0x0F in (TEXT, BINARY) and self.fragments is None:
             self._packed = bool(first & DEFLATED)
             first &= ~DEFLATED
         return super()._frame(first, data, start, messages)
@@ -86,7 +86,7 @@ class DeflateLayer(WebSocketLayer):
     def _inflate(self, payload: bytes, final: bool) -> bytes:
         """Inflate a message or a fragment of one; raises Fault when it is longer than may be, or not deflate."""
         inflater = self._inflater or zlib.decompressobj(-self._window)
-        room = self.limits.max_frame - len(self._fragments or b"")
+        room = self.limits.max_frame - len(self.fragments or b"")
         try:
             pieces = list(_pieces(inflater, payload, room))
             if final:

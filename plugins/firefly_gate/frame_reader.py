@@ -41,7 +41,7 @@ PONGS = 16
 class FrameReader:
     """What a layer knows of the frames that its client sends."""
 
-    __slots__ = ("_decoder", "_fragments", "_need", "closing", "limits", "output", "unanswered")
+    __slots__ = ("_decoder", "_need", "closing", "fragments", "limits", "output", "unanswered")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -52,7 +52,7 @@ class FrameReader:
         """Pings sent since the client answered one."""
         self._need = 0
         """How long what has begun must be before it is worth another look."""
-        self._fragments: bytearray | None = None
+        self.fragments: bytearray | None = None
         """The message of which some fragments have come."""
         self._decoder: IncrementalDecoder | None = None
         """Checks the text of that message, where it is text."""
@@ -65,7 +65,7 @@ class FrameReader:
         while size - start >= HEADER:
             first = data[start]
             length = data[start + 1] - MASKED
-            if first in WHOLE and 0 <= length <= SHORT and length <= longest and self._fragments is None:
+            if first in WHOLE and 0 <= length <= SHORT and length <= longest and self.fragments is None:
                 begin = start + HEADER
                 end = begin + length
                 if end > size:
@@ -94,7 +94,7 @@ class FrameReader:
         second = data[start + 1]
         final, opcode = bool(first & FINAL), first & 0x0F
         length = second & 0x7F
-        judge(first, second, self._fragments is not None)
+        judge(first, second, self.fragments is not None)
         mask = start + 2 + (0 if length <= SHORT else 2 if length == 126 else 8)
         if len(data) < mask:
             self._need = mask - start
@@ -103,7 +103,7 @@ class FrameReader:
             length = int.from_bytes(data[start + 2 : mask], "big")
             if length >> 63:
                 raise Fault(FAULT, "bad_length")
-        if opcode < CONTROL and length + len(self._fragments or b"") > self.limits.max_frame:
+        if opcode < CONTROL and length + len(self.fragments or b"") > self.limits.max_frame:
             raise Fault(TOO_BIG, "too_long")
         begin = mask + 4
         end = begin + length
@@ -120,7 +120,7 @@ class FrameReader:
 
     def _take_data(self, opcode: int, final: bool, payload: bytes, messages: list[bytes]) -> None:
         """Take a message, or a fragment of one; text is checked as it comes."""
-        if self._fragments is None:
+        if self.fragments is None:
             if opcode == TEXT:
                 if final:
                     payload.decode()
@@ -129,13 +129,13 @@ class FrameReader:
             if final:
                 messages.append(payload)
                 return
-            self._fragments = bytearray()
+            self.fragments = bytearray()
         if self._decoder is not None:
             self._decoder.decode(payload, final)
-        self._fragments += payload
+        self.fragments += payload
         if final:
-            messages.append(bytes(self._fragments))
-            self._fragments = self._decoder = None
+            messages.append(bytes(self.fragments))
+            self.fragments = self._decoder = None
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PONG:

@@ -18,7 +18,21 @@ from typing import cast
 from firefly_core.errors import ProtocolError
 from firefly_core.wire.protocol import Limits, Protocol, Request
 from firefly_gate.frame_reader import FrameReader
-from firefly_gate.frames import BAD_TEXT, CLOSE, NORMAL, PING, SHORT, Fault, control, frame
+from firefly_gate.frames import (
+    BAD_TEXT,
+    CLOSE,
+    HEADER,
+    MASKED,
+    NORMAL,
+    PING,
+    SHORT,
+    WHOLE,
+    WHOLE_BINARY,
+    Fault,
+    apply_mask,
+    control,
+    frame,
+)
 from firefly_gate.upgrade import Opened, Refused, refused, take
 
 __all__ = ["WebSocketLayer", "frame"]
@@ -42,9 +56,9 @@ class WebSocketLayer(FrameReader):
         "_answer",
         "_origins",
         "_path",
-        "_tail",
         "failure",
         "open",
+        "tail",
     )
 
     def __init__(self, limits: Limits, *, path: str = "/", origins: Collection[str] | None = None) -> None:
@@ -57,7 +71,7 @@ class WebSocketLayer(FrameReader):
         """How the connection ends, once the messages before it are answered; every further `receive` raises it."""
         self._answer: bytes | None = None
         """The close frame that `failure` calls for, while it is not given."""
-        self._tail: bytearray | None = None
+        self.tail: bytearray | None = None
         """The handshake or frame that has begun, or None: an idle connection keeps no buffer."""
 
     def receive(self, data: bytes) -> list[bytes]:
@@ -66,22 +80,30 @@ class WebSocketLayer(FrameReader):
         Raises ProtocolError when the connection ends: by a fault, or (reason `closed`) by the client's close frame.
         Messages that came before are given first: then `failure` is set, and the next call raises it.
         """
+        if self.open and self.tail is None and self.fragments is None and self.failure is None and len(data) >= HEADER:
+            first = data[0]
+            length = data[1] - MASKED
+            if first in WHOLE and len(data) - HEADER == length <= SHORT and length <= self.limits.max_frame:
+                payload = apply_mask(data[HEADER:], data[2:HEADER])
+                if first == WHOLE_BINARY or payload.isascii():
+                    # Most reads bring just one short message.
+                    return [payload]
         if self.failure is not None:
             self._emit_answer()
             raise self.failure
-        if self._tail is not None:
-            self._tail += data
-            if len(self._tail) < self._need:
+        if self.tail is not None:
+            self.tail += data
+            if len(self.tail) < self._need:
                 return []
             # Not copied: of a large frame there is one piece less in memory.
-            data, self._tail = cast(bytes, self._tail), None
+            data, self.tail = cast(bytes, self.tail), None
         messages: list[bytes] = []
         try:
             if not self.open and not self.closing:
                 data = self._shake_hands(bytes(data))
             rest = self._cut(data, messages)
             if rest < len(data):
-                self._tail = bytearray(data[rest:])
+                self.tail = bytearray(data[rest:])
         except Refused as refusal:
             self.failure = refusal.forget()
             self._emit(refusal.response)
@@ -125,7 +147,7 @@ class WebSocketLayer(FrameReader):
 
     def partial(self) -> bool:
         """Whether a handshake, a frame or a fragmented message has begun and is not complete (its deadline runs)."""
-        return self._tail is not None or self._fragments is not None
+        return self.tail is not None or self.fragments is not None
 
     def framed(self, payload: bytes, text: bool) -> bytes:
         """Give the frame of a whole message, whether it may be sent or not; for all connections of its variant."""
@@ -173,7 +195,7 @@ class WebSocketLayer(FrameReader):
         taken = take(data, self._path, self._origins, compression=self.compression)
         if taken is None:
             self._need = 0
-            self._tail = bytearray(data) if data else None
+            self.tail = bytearray(data) if data else None
             return b""
         opened, rest = taken
         self._begin(opened)
@@ -185,7 +207,7 @@ class WebSocketLayer(FrameReader):
         self.failure = error
         if not self.closing:
             self._answer = control(CLOSE, answer)
-        self._tail = self._fragments = self._decoder = None
+        self.tail = self.fragments = self._decoder = None
 
     def _emit_answer(self) -> None:
         if self._answer is not None:

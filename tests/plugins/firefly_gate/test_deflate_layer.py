@@ -167,7 +167,7 @@ def test_the_rfc_s_examples_are_understood():
 def test_nothing_is_kept_between_messages():
     _, ours = opened()
     assert ours.receive(masked(0xC1, packed(b"hello " * 100))) == [b"hello " * 100]
-    assert (ours._inflater, ours._tail, ours._fragments) == (None, None, None)
+    assert (ours._inflater, ours.tail, ours.fragments) == (None, None, None)
     assert sys.getsizeof(ours) <= 240
 
 
@@ -227,7 +227,7 @@ def test_empty_fragments_without_end_keep_nothing():
     ours.receive(masked(0x42, b""))
     for _ in range(200):
         assert ours.receive(masked(0, b"\0\0\0\xff\xff") * 100) == []
-    assert sys.getsizeof(ours._fragments) < 200
+    assert sys.getsizeof(ours.fragments) < 200
     assert ours.receive(masked(FINAL, packed(b"end"))) == [b"end"]
 
 

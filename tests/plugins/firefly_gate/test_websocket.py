@@ -258,7 +258,7 @@ def test_a_million_empty_fragments_keep_nothing():
     piece = masked(0) * 1000
     for _ in range(100):
         assert ours.receive(piece) == []
-    assert sys.getsizeof(ours._fragments) < 200
+    assert sys.getsizeof(ours.fragments) < 200
     assert ours.receive(masked(0x80, b"end")) == [b"end"]
 
 
@@ -271,7 +271,7 @@ def test_a_limit_that_is_raised_counts_from_the_next_frame_on():
 def test_a_client_that_announces_the_longest_frame_and_stops_costs_nothing_yet():
     ours = layer(65536)
     ours.receive(masked(0x82, length=65536))
-    assert sys.getsizeof(ours._tail) < 200
+    assert sys.getsizeof(ours.tail) < 200
 
 
 def test_a_fault_in_a_header_is_found_at_the_same_byte_however_it_is_cut():
@@ -527,4 +527,4 @@ def test_an_idle_connection_keeps_no_buffer():
     ours = layer()
     ours.receive(text("hello"))
     assert sys.getsizeof(ours) <= 200
-    assert (ours._tail, ours._fragments, ours._decoder, ours.output) == (None, None, None, None)
+    assert (ours.tail, ours.fragments, ours._decoder, ours.output) == (None, None, None, None)
