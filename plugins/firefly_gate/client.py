@@ -62,9 +62,12 @@ class ClientSession(GateSession):
                 requests = wire.receive(data) if layer is None else layer.carry(wire, data)
             except ProtocolError as error:
                 self.break_off(error.forget())
-            if wire.tail is not None or wire.output is not None or self.watched is not None:
-                self.see_to_format()
-            elif layer is not None and (layer.tail or layer.fragments is not None or layer.output):
+            if (
+                wire.tail is not None
+                or wire.output is not None
+                or self.watched is not None
+                or (layer is not None and (layer.tail or layer.fragments is not None or layer.output))
+            ):
                 self.see_to_format()
             self.allowance -= len(requests)
             if self.allowance < 0:
