@@ -15,7 +15,6 @@ into a processor's first cache together: one message after another costs 6 % mor
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from operator import length_hint
 from typing import Any, Protocol
@@ -23,13 +22,13 @@ from typing import Any, Protocol
 from gevent import get_hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from firefly_core.channel.clock import SystemClock
+
 __all__ = ["Job", "Receiver", "Runners"]
 
 log = logging.getLogger("firefly.runners")
 MAX_IDLE = 256
 """Parked runners kept for reuse; a parked greenlet holds 6 to 8 KiB."""
-
-
 SLICE = 32
 """Jobs of one slice: as many answers may wait for one another, and so much that was read may lie about."""
 
@@ -93,7 +92,7 @@ class _Task:
 class Runners:
     """The runner pool of one kernel, on the hub of the thread that made it."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = SystemClock.monotonic) -> None:
         self._hub = get_hub()
         self._loop = self._hub.loop
         self._now = now

@@ -186,6 +186,8 @@ class Stream:
 
     def write_answer(self, data: bytes) -> None:
         """Send `data` soon, when others have their answers ready too; it keeps its place before later writes."""
+        if self.closed:
+            return
         held = self._answer
         if held is not None:
             if len(held) < SEND_BATCH:

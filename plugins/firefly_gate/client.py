@@ -287,22 +287,24 @@ class ClientSession(GateSession):
     def reply(self, request: Request, body: bytes) -> None:
         """Answer a request."""
         if self.door.answers_always or request.request_id is not None:
-            frame = self.wire.encode_reply(request, body)
-            if self.kept is not None:
-                self.kept.answer(request, frame)
-            if self.answers is not None or self.layer is not None or not frame:
-                self.put(frame)
-            else:
-                # As `put` does it, without its call.
-                self.stream.write_answer(frame)
+            self._answer(request, self.wire.encode_reply(request, body))
 
     def fail(self, request: Request, error: BaseException, context: Context | None = None) -> None:
         """Answer a request with an error; the client sees its code and message, or only `internal`."""
         code, message = self.gate.explain(error, request, context)
         if self.door.answers_always or request.request_id is not None:
-            frame = self.wire.encode_error(request, code, message, self.door.error_body(code, message))
-            if self.kept is not None:
-                self.kept.answer(request, frame)
-            self.put(frame)
+            body = self.door.error_body(code, message)
+            self._answer(request, self.wire.encode_error(request, code, message, body))
         if self.uid is None:
             self.gate.authentication.refused(self, code)
+
+    def _answer(self, request: Request, frame: bytes) -> None:
+        """Have an answer written with the others of its batch, or soon."""
+        if self.kept is not None:
+            self.kept.answer(request, frame)
+        if self.layer is not None:
+            frame = self.layer.wrap(frame, self.wire.text)
+        if self.answers is not None:
+            self.answers.append(frame)
+        elif frame:
+            self.stream.write_answer(frame)

@@ -122,15 +122,6 @@ class Connection(Serial):
 
     # ------------------------------------------------------------------------------------------- answering
 
-    def put(self, frame: bytes) -> None:
-        """Have a frame written with the others of its batch, or soon."""
-        if self.layer is not None:
-            frame = self.layer.wrap(frame, self.wire.text)
-        if self.answers is not None:
-            self.answers.append(frame)
-        elif frame:
-            self.stream.write_answer(frame)
-
     def flush(self) -> None:
         """Write what the batch that is being answered has ready."""
         if self.answers:

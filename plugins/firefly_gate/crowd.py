@@ -142,15 +142,13 @@ class Crowd:
 class Delivery:
     """One push on its way to many sessions."""
 
-    __slots__ = ("_frames", "_next", "_parcel", "_sessions", "_varied")
+    __slots__ = ("_frames", "_next", "_parcel", "_sessions")
 
     def __init__(self, sessions: list[GateSession], parcel: Parcel) -> None:
         self._sessions = sessions
         self._parcel = parcel
         self._frames: dict[Door | tuple[Door, int], tuple[bytes, bytes]] = {}
         self._next = 0
-        self._varied = True
-        """Whether clients of the last one's door may differ in how a push is framed for them."""
 
     def run(self) -> bool:
         """Deliver to the next slice of sessions; whether any are left."""
@@ -160,7 +158,7 @@ class Delivery:
         door: Door | None = None
         end = self._next + SLICE
         for session in self._sessions[self._next : end]:
-            if session.door is not door or self._varied:
+            if session.door is not door or door.compression:
                 door = session.door
                 plain, frame = self._both(session)
             if reliable and session.kept is None and session.answers is None:
@@ -176,8 +174,7 @@ class Delivery:
     def _both(self, session: GateSession) -> tuple[bytes, bytes]:
         """Give a push for a door, and where its clients may agree on compression for those who agreed alike."""
         layer = session.layer
-        self._varied = layer is not None and layer.compression
-        key = (session.door, layer.variant) if layer is not None and layer.compression else session.door
+        key = session.door if layer is None or not layer.compression else (session.door, layer.variant)
         both = self._frames.get(key)
         if both is None:
             both = self._frames[key] = _frames(session, self._parcel)

@@ -39,6 +39,8 @@ class Door:
         self._protocol: type[Protocol] = listen.protocol
         self.answers_always = listen.protocol.answers_always
         """Whether a request without an id is answered: read once a command, and here it costs a fifth."""
+        self.compression = listen.own.compression
+        """Whether its clients may agree on compressing messages, so that they may differ in how a push is framed."""
         self._listener: Listener | None = None
         self.codec = gate.kernel.plugins.codecs[listen.codec]
         self._stranger = Limits(min(gate.config.login_frame, gate.config.max_frame))
@@ -105,7 +107,7 @@ class Door:
         """Give a new connection's WebSocket layer; None on TCP."""
         if self._listen.url.scheme not in SOCKETS:
             return None
-        layer = DeflateLayer if self._listen.own.compression else WebSocketLayer
+        layer = DeflateLayer if self.compression else WebSocketLayer
         return layer(self._stranger, path=self._listen.url.path or "/", origins=self._listen.own.origins)
 
     def error_body(self, code: str, message: str) -> bytes:

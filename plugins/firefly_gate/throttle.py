@@ -23,7 +23,7 @@ class Throttle:
         self._rate = rate
         self._counts = counts
         self.burst = int(rate.count * 2) if rate is not None else UNLIMITED
-        """Messages that a new session may send at once: whole ones, which are counted twice as fast as others."""
+        """Messages that a new session may send at once; a whole number, because those are cheaper to count down."""
 
     def slow(self, session: Connection) -> None:
         """See to a session that has used up its allowance: read nothing of it until it has earned the next message."""

@@ -69,6 +69,7 @@ class JsonText(Protocol):
             raise self.failure
         requests: list[Request] = []
         pinged = False
+        fault: ProtocolError | None = None
         longest = self.limits.max_frame
         try:
             for line in self._lines(data) if self.stream else (data,):
@@ -88,11 +89,14 @@ class JsonText(Protocol):
                 else:
                     requests.append(Request(command, bytes(message.body), identity))
         except ProtocolError as error:
-            self._fail(requests, error)
+            fault = error
         except msgspec.ValidationError as error:
-            self._fail(requests, ProtocolError("bad_message", str(error)))
+            fault = ProtocolError("bad_message", str(error))
         except (ValueError, RecursionError) as error:
-            self._fail(requests, ProtocolError("bad_json", str(error)))
+            fault = ProtocolError("bad_json", str(error))
+        if fault is not None:
+            # Not where it was caught: the decoder's error, which holds what had arrived, would be its context.
+            self._fail(requests, fault)
         if pinged:
             self._emit(PONG + self._end)
         return requests

@@ -272,6 +272,13 @@ def test_an_answer_is_not_lost_to_the_end(pair, end):
     assert client.recv(100) == b""
 
 
+def test_an_answer_that_comes_after_the_end_is_not_kept(pair):
+    _client, owner = pair
+    owner.stream.close()
+    owner.stream.write_answer(b"x" * 10_000)
+    assert owner.stream._answer is None
+
+
 def test_writing_nothing_sends_nothing(pair):
     client, owner = pair
     assert owner.stream.write(b"")
