@@ -164,6 +164,7 @@ class Stream:
         closed as `slow_consumer`.
         """
         if self.closed:
+            self._answer = None
             return False
         if self._answer is not None:
             data, self._answer = self._answer + data, None
@@ -186,8 +187,6 @@ class Stream:
 
     def write_answer(self, data: bytes) -> None:
         """Send `data` soon, when others have their answers ready too; it keeps its place before later writes."""
-        if self.closed:
-            return
         held = self._answer
         if held is not None:
             if len(held) < SEND_BATCH:

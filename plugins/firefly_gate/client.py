@@ -50,46 +50,44 @@ class ClientSession(GateSession):
     def on_data(self, data: bytes) -> None:
         """Take what arrived, or (with nothing) go on with the mailbox; on a runner."""
         # What a command costs stands here: a call more in this method is 1 % of the whole message.
-        if self.successor is not None:
+        calm = self.calm
+        if not calm and self.successor is not None:
             self.successor.on_data(data)
             return
-        requests: list[Request] = []
-        wire = self.wire
-        if data and wire.failure is None:
+        wire, layer = self.wire, self.layer
+        if data and (calm or wire.failure is None):
             self.heard = True
-            layer = self.layer
             try:
                 requests = wire.receive(data) if layer is None else layer.carry(wire, data)
             except ProtocolError as error:
+                requests = []
                 self.break_off(error.forget())
             if (
                 wire.tail is not None
                 or wire.output is not None
-                or self.watched is not None
+                or wire.failure is not None
                 or (layer is not None and (layer.tail or layer.fragments is not None or layer.output))
+                or not calm
             ):
                 self.see_to_format()
-            self.allowance -= len(requests)
-            if self.allowance < 0:
+            self.allowance = allowance = self.allowance - len(requests)
+            if allowance < 0:
                 self.gate.throttle(self)
-        if self.parked is not None or self._mailbox is not None or self.kept is not None:
+        else:
+            requests = []
+        if not self.calm:
             ready = self._line_up(requests, data)
             if ready is None:
                 return
             requests = ready
-        kernel = self.gate.kernel
-        now = kernel.runners.moment
-        frame = b""
-        waits = False
+        kernel, door = self.gate.kernel, self.door
+        now, commands, answers_always = kernel.runners.moment, door.commands, door.answers_always
+        parked = waits = False
         later: list[Request] = []
         while requests:
-            # Read anew where a handler has parked, as after each portion.
-            commands = self.door.commands
-            parked = self.parked is not None
             out = None
             if len(requests) > 1:
-                out = self.answers
-                if out is None:
+                if self.parked is None:
                     out = self.answers = []
                 if len(requests) > FLUSH_AT:
                     requests, later = requests[:FLUSH_AT], requests[FLUSH_AT:]
@@ -97,7 +95,7 @@ class ClientSession(GateSession):
             for request in pending:
                 command = commands.get(request.command, UNKNOWN)
                 run = command.run
-                if run is None or self.uid is None or self.open or self.kept is not None or self.closed:
+                if run is None or self.open or not self.calm:
                     runs = self._consider(request, command)
                     if runs is None:
                         waits = True
@@ -105,6 +103,7 @@ class ClientSession(GateSession):
                         break
                     if run is None or not runs:
                         continue
+                    parked = self.parked is not None
                 context = self.running = HandlerContext(kernel, command.handler, self, now + command.timeout)
                 if parked:
                     self.arm(context)
@@ -117,24 +116,22 @@ class ClientSession(GateSession):
                     self.fail(request, error, context)
                 else:
                     self.running = None
-                    # Of `self`: while a handler was parked the session may have come to another connection.
-                    if self.door.answers_always or request.request_id is not None:
-                        frame = self.wire.encode_reply(request, body)
-                        if self.kept is not None:
-                            self.kept.answer(request, frame)
-                        if self.layer is not None:
-                            frame = self.layer.wrap(frame, self.wire.text)
-                        if out is not None and self.parked is None:
+                    if not self.calm:
+                        self.reply(request, body)
+                    elif answers_always or request.request_id is not None:
+                        frame = wire.encode_reply(request, body)
+                        if layer is not None:
+                            frame = layer.wrap(frame, wire.text)
+                        if out is not None:
                             out.append(frame)
-                            frame = b""
+                        elif frame:
+                            self.stream.write_answer(frame)
                 if self.parked is not None:
-                    if frame:
-                        self.stream.write_answer(frame)
-                        frame = b""
                     later = [*pending, *later]
                     break
             if self.parked is not None:
-                now = kernel.clock.monotonic()
+                # Meanwhile there may have been a reload, and the session may have come to another connection.
+                now, commands = kernel.clock.monotonic(), self.door.commands
                 if self._mailbox is not None:
                     # What came meanwhile is next.
                     later = self._unhold(later, [])
@@ -144,15 +141,8 @@ class ClientSession(GateSession):
                 break
             requests, later = later, []
         if self.answers is not None:
-            if frame:
-                self.answers.append(frame)
             self.end_batch()
-        elif frame:
-            self.stream.write_answer(frame)
-        if self.jobs and not later and not self.open:
-            self._run_jobs()
-        self.parked = None
-        if later or self.paused or self.closed or self.wire.failure is not None:
+        if later or not self.calm:
             self._settle(later)
 
     def _line_up(self, requests: list[Request], data: bytes) -> list[Request] | None:
@@ -187,7 +177,10 @@ class ClientSession(GateSession):
             self.gate.kernel.runners.submit(self)
 
     def _settle(self, requests: list[Request]) -> None:
-        """See to what is rare at the end of a batch: commands that wait, a full mailbox, an end."""
+        """See to what is rare at the end of a batch: timers, commands that wait, a full mailbox, an end."""
+        if self.jobs and not requests and not self.open:
+            self._run_jobs()
+        self.parked = None
         if self.closed:
             if not self.open:
                 self.gate.farewell(self)
@@ -198,11 +191,26 @@ class ClientSession(GateSession):
                 self.resume()
             if self.wire.failure is not None and not self.open:
                 self.break_off(self.wire.failure)
+        self.calm = self.is_calm()
+
+    def is_calm(self) -> bool:
+        """Look whether nothing is unusual; `calm` may be False nevertheless, and is never True otherwise."""
+        return (
+            self.uid is not None
+            and not (self.closed or self.paused or self.jobs)
+            and self.parked is None
+            and self._mailbox is None
+            and self.kept is None
+            and self.watched is None
+            and self.successor is None
+            and self.wire.failure is None
+        )
 
     def _hold(self, requests: list[Request]) -> None:
         """Let requests wait, before those that wait already if they came before them."""
         if not requests or self.closed:
             return
+        self.calm = False
         self._mailbox = requests if self._mailbox is None else self._mailbox + requests
         self._waiting += sum(len(request.body) + REQUEST_COST for request in requests)
         if self._waiting > self.gate.config.parking and not self.paused:

@@ -34,6 +34,7 @@ class Connection(Serial):
         "allowance",
         "answers",
         "asked",
+        "calm",
         "door",
         "gate",
         "heard",
@@ -54,6 +55,10 @@ class Connection(Serial):
         self.stream = Stream(transport, gate.kernel.runners, gate.kernel.deadlines, self, gate.stream_limits)
         self.layer = door.layer()
         self.wire = door.wire()
+        self.calm = False
+        """Whether nothing is unusual: the player is logged in, and no command is parked or waits, no frame has begun,
+        nothing is kept or due, nothing has ended. What changes any of that says False; the end of a batch looks anew.
+        """
         self.heard = True
         """Whether anything came since the last look."""
         self.asked = False
@@ -97,8 +102,11 @@ class Connection(Serial):
             self.stream.write(b"".join(layer.take_output()))
         if wire.output is not None:
             self._write_output()
+        if wire.failure is not None:
+            self.calm = False
         if wire.tail is not None or (layer is not None and layer.partial()):
             if self.watched is None:
+                self.calm = False
                 self.watched = self.deadlines.arm(self.gate.config.frame_timeout, self._on_frame_timeout)
         elif self.watched is not None:
             self.watched.cancel()
@@ -112,6 +120,7 @@ class Connection(Serial):
     def pause(self) -> None:
         """Read nothing until the waiting commands are done."""
         self.paused = True
+        self.calm = False
         self.stream.pause_reading()
 
     def resume(self) -> None:
@@ -146,6 +155,7 @@ class Connection(Serial):
 
     def on_blocked(self, runner: Any) -> None:
         """Write what is ready before the parked handler, and arm its deadline."""
+        self.calm = False
         Serial.on_blocked(self, runner)
         if self.answers is not None:
             self.end_batch()

@@ -91,6 +91,7 @@ class Resumption:
         session: Any = context.session
         if session.kept is None:
             session.kept = self._kept()
+            session.calm = False
         return bytes(session.codec.encode(self._token(session)))
 
     def on_resume(self, context: Context, body: bytes) -> bytes:
@@ -117,6 +118,7 @@ class Resumption:
         kept.unproven = False  # by its old connection it shows nothing
         kept.acknowledge(new.wire.acknowledged)
         new.successor = session
+        new.calm = False
         answer = self._token(session) | self._told(session, resync=not kept.complete)
         # Behind the answer to this request, which the old session's pushes must not overtake.
         self._gate.kernel.runners.run(self._continue, new, session)
@@ -157,6 +159,7 @@ class Resumption:
         for group in state["groups"]:
             new.join(group)
         new.kept = kept = self._kept()
+        new.calm = False
         kept.begin_at(new.wire.acknowledged)
         kept.former = former
         kept.adopted = kept.unproven = True

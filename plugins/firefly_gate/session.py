@@ -177,6 +177,7 @@ class GateSession(Session, Connection):
     def bound(self, uid: Uid | None) -> None:
         """Take over the uid that the gate agreed to; a player may send larger messages than a stranger."""
         self.uid = uid
+        self.calm = False
         self.wire.limits = self.door.limits(logged_in=uid is not None)
         if self.layer is not None:
             self.layer.limits = self.wire.limits
@@ -222,6 +223,7 @@ class GateSession(Session, Connection):
     def _due(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if self.jobs is None:
             self.jobs = []
+        self.calm = False
         self.jobs.append(partial(self._run_job, function, arguments))
         self.gate.kernel.runners.submit(self)
 
@@ -266,6 +268,7 @@ class GateSession(Session, Connection):
         if self.closed:
             return
         self.closed = True
+        self.calm = False
         self.jobs = None
         if self.timers is not None:
             self.timers.cancel()

@@ -276,6 +276,7 @@ def test_an_answer_that_comes_after_the_end_is_not_kept(pair):
     _client, owner = pair
     owner.stream.close()
     owner.stream.write_answer(b"x" * 10_000)
+    gevent.sleep(0)
     assert owner.stream._answer is None
 
 

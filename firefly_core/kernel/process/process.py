@@ -18,10 +18,12 @@ from types import FrameType
 from typing import Any
 
 import gevent
-from gevent import get_hub
+from gevent import config, get_hub
 from gevent.event import Event
 from gevent.monkey import get_original, is_module_patched
+from gevent.resolver.thread import Resolver as ThreadResolver
 
+from firefly_core.channel.resolver import Resolver
 from firefly_core.errors import ConfigurationError, ExitStatus, Unavailable
 from firefly_core.kernel.config.cluster import Cluster, load
 from firefly_core.kernel.kernel import Kernel
@@ -169,6 +171,9 @@ def run(path: Path, name: str, overrides: Sequence[str] = ()) -> int:
     unpatched = [module for module in PATCHED if not is_module_patched(module)]
     if unpatched:
         raise ConfigurationError([f"gevent has not patched {', '.join(unpatched)}: start by firefly-run"])
+    if config.resolver is ThreadResolver:
+        # Whoever chose another one for gevent keeps it.
+        get_hub().resolver = Resolver(get_hub())  # type: ignore[assignment]  # as gevent's own one is no AbstractResolver
     control = inherit()
     try:
         begin = control.read_begin() if control is not None else None

@@ -1,6 +1,8 @@
 """A hub that is held up is measured, and whoever holds it up is named in one line."""
 
 import logging
+import signal
+import sys
 import time
 
 import gevent
@@ -9,6 +11,7 @@ from gevent.monkey import get_original
 
 from firefly_core.kernel.handlers.handlers import Handler
 from firefly_core.kernel.process.hub_watch import NOBODY, HubWatch
+from firefly_core.kernel.reload.cut import Raised, cut
 
 block = get_original("time", "sleep")
 
@@ -20,11 +23,23 @@ def greedy(ctx):
 GREEDY = Handler(kind="command", name="greedy", function=greedy, source=__file__)
 
 
+@pytest.fixture(autouse=True)
+def free_alarm():
+    """Set aside the alarm of pytest's own time limit."""
+    handler = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    timer = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
+
+
 @pytest.fixture
 def watch(caplog):
     made = HubWatch(logging.getLogger("firefly.test"), 0.1, lambda: [GREEDY])
     made.start()
-    gevent.sleep(0.12)  # two beats: the thread and the timer are both at work
+    gevent.sleep(0.12)  # two beats: the alarm and the timer are both at work
     yield made
     made.stop()
 
@@ -80,7 +95,7 @@ def test_waiting_is_not_blocking(watch, caplog):
     assert caplog.records == []
 
 
-def test_a_hub_that_does_not_come_back_is_told_by_the_thread(monkeypatch, caplog):
+def test_a_hub_that_does_not_come_back_is_told_by_the_alarm(monkeypatch, caplog):
     monkeypatch.setattr("firefly_core.kernel.process.hub_watch.LONG", 0.2)
     watch = HubWatch(logging.getLogger("firefly.test"), 0.05, lambda: [GREEDY])
     watch.start()
@@ -91,20 +106,50 @@ def test_a_hub_that_does_not_come_back_is_told_by_the_thread(monkeypatch, caplog
     assert any("has been blocked for" in line and "test_a_hub_that_does_not_come_back" in line for line in lines)
 
 
-def test_a_hub_that_only_waits_is_nobodys_fault():
-    watch = HubWatch(logging.getLogger("firefly.test"), 0.0, list)
-    seen = []
-    watch._thread = get_original("_thread", "get_ident")()
+def test_code_in_c_that_holds_the_interpreter_is_named_when_it_returns(watch, caplog):
+    def count_slowly():
+        return sum(range(60_000_000))
 
-    def look():
-        block(0.1)
-        seen.append(watch._where())
+    count_slowly()
+    assert "count_slowly" in wait_line(caplog)[0]
 
-    get_original("_thread", "start_new_thread")(look, ())
+
+def test_a_hub_that_only_waits_is_nobodys_fault(watch):
+    frames = []
+
+    def look(_signal, frame):
+        frames.append(frame)
+
+    ours = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
     with gevent.Timeout(5):
-        while not seen:
+        while not frames:
             gevent.sleep(0.3)
-    assert seen == [NOBODY]
+    signal.signal(signal.SIGALRM, ours)
+    assert watch._where(frames[0]) == NOBODY
+    assert watch._where(sys._getframe()) != NOBODY
+
+
+def test_a_game_that_has_the_alarm_keeps_it_and_nobody_is_named(caplog):
+    rung = []
+    signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    watch = HubWatch(logging.getLogger("firefly.test"), 0.1, lambda: [GREEDY])
+    watch.start()
+    gevent.sleep(0.12)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    greedy(None)
+    assert "by nothing of the game's or Firefly's" in wait_line(caplog)[0]
+    watch.stop()
+    assert rung == [True]
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def test_an_import_that_must_end_soon_has_the_alarm_meanwhile(watch, caplog):
+    with pytest.raises(Raised, match="took longer than"):
+        cut("a module", gevent.sleep, 5, limit=0.3)  # the hub beats meanwhile
+    gevent.sleep(0.12)
+    greedy(None)
+    assert "by command greedy at " in wait_line(caplog)[0]
 
 
 def test_a_limit_of_nothing_measures_and_names_nobody(caplog):
