@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from gevent import get_hub
 from gevent.exceptions import BlockingSwitchOutError
 from greenlet import getcurrent, greenlet
@@ -21,23 +20,12 @@ from firefly_core.wire.fault import decode_fault
 if TYPE_CHECKING:
     from firefly_core.channel.limits import ChannelLimits
 
-__all__ = ["CallHandle", "Calls"]
+__all__ = ["Calls"]
 
 MAX_TIMEOUT = 86_400.0
 CANCEL = "firefly.cancel"
 SMALL = 256
 """Bytes of a frame that needs no check."""
-
-
-class CallHandle(msgspec.Struct, frozen=True, eq=False):
-    """A call whose answer goes to a callback. One is made for each: as a msgspec Struct in a third of the time."""
-
-    _calls: Calls
-    _identifier: int
-
-    def cancel(self) -> None:
-        """Give up: the callback is never called, and the peer is told. Harmless when the call has ended."""
-        self._calls.give_up(self._identifier)
 
 
 class Calls:
@@ -48,6 +36,7 @@ class Calls:
         "_hub",
         "_last_id",
         "_limits",
+        "_most",
         "_now",
         "_outbox",
         "_pack",
@@ -70,11 +59,12 @@ class Calls:
         self._to_hub = greenlet.switch.__get__(self._hub)
         self._outbox = outbox
         self._limits = limits
+        self._most = limits.pending
         self._now = now
         self._pack = packer().pack
         self._last_id = FIRST_ID
         # The extra map of the last call: most calls have the timeout of the one before.
-        self._timeout = 0.0
+        self._timeout = math.nan
         self._deadline: dict[str, int] = {}
         # Half of what the peer bears: the deadline, which it knows too, does the rest.
         self._window = CancelWindow(limits.cancels // 2, limits.cancel_window, now)
@@ -115,13 +105,13 @@ class Calls:
         *,
         timeout: float | None = None,
         meta: dict[str, Any] | None = None,
-    ) -> CallHandle:
-        """Call a method of the peer; `callback(error, result)` hears, once and in the hub, how it ended.
+    ) -> int:
+        """Call a method of the peer; `callback(error, result)` hears, once, how it ended.
 
-        Blocks nobody and needs no greenlet. The callback must neither block nor raise. Raises what `call` raises before
-        anything is sent; the callback is not called then.
+        Gives the call's id, for `give_up`. Blocks nobody and needs no greenlet. The callback, which may run in the hub,
+        must neither block nor raise. Raises what `call` raises before anything is sent; it is not called then.
         """
-        return CallHandle(self, self._request(method, params, timeout, meta, callback, True))
+        return self._request(method, params, timeout, meta, callback, True)
 
     def notify(self, method: str, *params: Any, meta: dict[str, Any] | None = None) -> bool:
         """Tell the peer something; False when it was not sent, because the channel is closed or the peer is behind.
@@ -142,7 +132,10 @@ class Calls:
         return True
 
     def give_up(self, identifier: int) -> None:
-        """Forget a call: take its request back, or tell the peer that nobody waits any more."""
+        """Forget a call: take its request back, or tell the peer that nobody waits any more.
+
+        Nobody is woken, no callback is called. Harmless when the call has ended.
+        """
         call = self.pending.table.pop(identifier, None)
         if call is not None:
             self._cancel(identifier, call[2])
@@ -166,20 +159,15 @@ class Calls:
             raise Disconnected(self.closed, sent=False)
         outbox, pending = self._outbox, self.pending
         table = pending.table
-        if outbox.full or len(table) >= self._limits.pending:
+        if outbox.full or len(table) >= self._most:
             self.overloaded += 1
             raise Overloaded("the peer is behind: too much waits for it")
-        if timeout is None:
-            timeout = self._limits.timeout
-        elif not 0 < timeout <= MAX_TIMEOUT:
-            timeout = self._odd_timeout(timeout)
+        if timeout != self._timeout:
+            timeout = self._other_timeout(timeout)
         self._last_id = identifier = self._last_id + 1
         if identifier > MAX_ID or identifier in table:
             identifier = self._free_id(identifier)
         if self.with_meta:
-            if timeout != self._timeout:
-                self._timeout = timeout
-                self._deadline = {"deadline": int(timeout * 1000) or 1}
             extra = self._deadline if meta is None else {**meta, **self._deadline}
             frame = self._pack((REQUEST, identifier, method, params, extra))
         else:
@@ -209,12 +197,18 @@ class Calls:
         self._last_id = identifier
         return identifier
 
-    def _odd_timeout(self, timeout: float) -> float:
-        if math.isnan(timeout):
+    def _other_timeout(self, timeout: float | None) -> float:
+        """Look at a timeout that is not that of the call before."""
+        if timeout is None:
+            timeout = self._limits.timeout
+        elif math.isnan(timeout):
             raise ValueError("a timeout is a number of seconds, not NaN")
-        if timeout <= 0:
+        elif timeout <= 0:
             raise DeadlineExceeded("the deadline had passed before the call")
-        return MAX_TIMEOUT
+        if timeout != self._timeout:
+            self._timeout = timeout = min(timeout, MAX_TIMEOUT)
+            self._deadline = {"deadline": int(timeout * 1000) or 1}
+        return timeout
 
     def _on_expired(self, identifier: int, position: int) -> None:
         self.expired += 1

@@ -73,11 +73,11 @@ class Greeting:
             self.stop()
             self._channel.on_hello(self._side.peer)
 
-    def on_response(self, message: list[Any]) -> bool:
-        """Take the answer to a hello of this side; False when it is none. Raises ProtocolError for a wrong one."""
+    def on_response(self, message: list[Any]) -> None:
+        """Take the answer to a hello of this side, if it is that. Raises ProtocolError for a wrong one."""
         side = self._side
         if not isinstance(side, Initiator) or side.peer is not None or message[1] != self._step:
-            return False
+            return
         if message[2] is not None:
             self.refusal = decode_fault(message[2])
             self._channel.close("refused")
@@ -87,7 +87,6 @@ class Greeting:
         else:
             self.stop()
             self._channel.on_hello(side.finish(message[3]))
-        return True
 
     def _ask(self, params: list[Any]) -> None:
         self._channel.send((REQUEST, self._step, HELLO, params))

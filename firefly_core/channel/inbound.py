@@ -15,7 +15,7 @@ from greenlet import getcurrent, greenlet
 
 from firefly_core.channel.cancels import CancelWindow
 from firefly_core.channel.later import Later
-from firefly_core.channel.pending import PendingCalls
+from firefly_core.channel.pending import FIRST_ID, PendingCalls
 from firefly_core.channel.runners import Runners
 from firefly_core.errors import DeadlineExceeded, Overloaded, ProtocolError, RemoteError
 from firefly_core.wire.envelope import REQUEST, RESPONSE, TAINTED, Caps, Decoder
@@ -33,7 +33,6 @@ class Inbound:
     """The receiver of the channel's stream."""
 
     __slots__ = (
-        "_answers",
         "_backlog",
         "_channel",
         "_controls",
@@ -44,9 +43,9 @@ class Inbound:
         "_limits",
         "_now",
         "_owner",
-        "_pending",
         "_runners",
         "_running",
+        "_take",
         "_unfinished",
         "_window",
         "dropped",
@@ -62,8 +61,7 @@ class Inbound:
         self._running = channel.running
         self._runners = runners
         self._dispatch = dispatch
-        self._pending = pending
-        self._answers = pending.answers
+        self._take = pending.take
         self._limits = channel.limits
         self._now = now = channel.now
         self._decoder = Decoder(caps)
@@ -139,14 +137,17 @@ class Inbound:
 
     def _take_messages(self, me: greenlet) -> bool:
         """Handle what is complete; False when this runner no longer owns the loop."""
-        answers = self._answers
+        take = self._take
         for message in self._decoder.messages():
             kind = message[0]
             if kind == RESPONSE:
-                if answers:
-                    answers.append(message)
+                if message[1] < FIRST_ID:
+                    self._take_own(message)
                 else:
-                    self._first_answer(message)
+                    take(message)
+                if self._owner is not me:
+                    # A callback has blocked, which it must not.
+                    return False
             elif kind == REQUEST:
                 if not self._execute(message, me):
                     return False
@@ -159,11 +160,10 @@ class Inbound:
             self._channel.stream.resume_reading()
         return True
 
-    def _first_answer(self, message: list[Any]) -> None:
-        if self._channel.peer is None and self._channel.greeting.on_response(message):
-            return
-        self._answers.append(message)
-        self._pending.deliver_soon()
+    def _take_own(self, message: list[Any]) -> None:
+        """Take what answers the channel itself: a hello, or a ping, which has done its duty by coming."""
+        if self._channel.peer is None:
+            self._channel.greeting.on_response(message)
 
     def _execute(self, message: list[Any], me: greenlet) -> bool:
         """Run a request and answer it; False when this runner no longer owns the loop."""

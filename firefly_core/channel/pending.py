@@ -25,12 +25,15 @@ log = logging.getLogger("firefly.channel")
 
 
 class PendingCalls:
-    """Wakes each caller exactly once, in the hub: with the answer, at its deadline, or when the channel is lost.
+    """Wakes each caller exactly once: with the answer, at its deadline, or when the channel is lost.
+
+    A greenlet is woken in the hub. A callback hears an answer where it was read, in its place among what else was read:
+    what the peer sent behind the answer comes after it. It hears of anything else in the hub.
 
     A call is in `table` exactly as long as nobody has woken it: whoever takes the entry out decides how it ends.
     """
 
-    __slots__ = ("_now", "_run_callback", "alarm", "answers", "on_expired", "strays", "table")
+    __slots__ = ("_answers", "_now", "_run_callback", "alarm", "on_expired", "strays", "table")
 
     def __init__(self, loop: Any, now: Callable[[], float]) -> None:
         self._run_callback = loop.run_callback
@@ -38,40 +41,51 @@ class PendingCalls:
         self.on_expired: Callable[[int, int], None] = lambda _identifier, _position: None
         """Told the id, and the position of the frame, of a call that has not been answered in time."""
         self.alarm = Alarm(loop, now, self._expire)
-        self.answers: deque[list[Any]] = deque()
+        self._answers: deque[list[Any]] = deque()
         self.table: dict[int, PendingCall] = {}
         self.strays = 0
         """Responses to calls that had ended, or never were."""
 
-    def deliver_soon(self) -> None:
-        """Wake, in the hub, those whose answers have been put on the empty `answers`."""
-        self._run_callback(self.deliver)
+    def take(self, message: list[Any]) -> None:
+        """Bring a response to whoever waits for it."""
+        identifier = message[1]
+        call = self.table.get(identifier)
+        if call is None:
+            self.strays += 1
+        elif call[3]:
+            del self.table[identifier]
+            error = message[2]
+            try:
+                call[0](None if error is None else decode_fault(error), message[3])
+            except Exception:
+                log.exception("the callback of a call failed")
+        else:
+            if not self._answers:
+                self._run_callback(self._wake)
+            self._answers.append(message)
 
-    def deliver(self) -> None:
-        """Wake whom `answers` are for."""
-        answers = self.answers
+    def _wake(self) -> None:
+        """Wake the greenlets that have their answers."""
+        answers = self._answers
         pop = self.table.pop
         try:
             while answers:
                 message = answers.popleft()
                 call = pop(message[1], None)
                 if call is None:
-                    self.strays += message[1] >= FIRST_ID
-                elif call[3]:
-                    error = message[2]
-                    call[0](None if error is None else decode_fault(error), message[3])
+                    self.strays += 1
                 else:
                     call[0](message[2], message[3])
         except Exception:
-            log.exception("the callback of a call failed")
+            log.exception("who waited for a call failed")
         finally:
             if answers:
-                self._run_callback(self.deliver)
+                self._run_callback(self._wake)
 
     def fail(self, reason: str, first: int) -> None:
         """End every call, because the channel is lost; frames from position `first` on were never sent."""
-        while self.answers:
-            self.deliver()
+        while self._answers:
+            self._wake()
         self.alarm.stop()
         while self.table:
             identifier = next(iter(self.table))

@@ -102,6 +102,7 @@ class RpcChannel:
         # Bound, not wrapped: that would cost 0.1 us a call.
         self.call = self._calls.call
         self.call_later = self._calls.call_later
+        self.give_up = self._calls.give_up
         self.notify = self._calls.notify
         self._internal_errors = 0
 

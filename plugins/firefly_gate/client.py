@@ -223,12 +223,13 @@ class ClientSession(GateSession):
 
     def _consider(self, request: Request, command: Command) -> bool | None:
         """See to a request that cannot simply run here. True: it runs here; False: it is done; None: it must wait."""
-        if self.closed:
-            return False
-        if self.kept is not None and self._repeat(request):
-            return False
-        if self.uid is None and not command.public:
-            return None if self.open else self._refuse(request, command)
+        if not self.calm:
+            if self.closed:
+                return False
+            if self.kept is not None and self._repeat(request):
+                return False
+            if self.uid is None and not command.public:
+                return None if self.open else self._refuse(request, command)
         if command.run is None:
             return self._forward(request, command)
         if self.open:
@@ -252,10 +253,10 @@ class ClientSession(GateSession):
 
     def _forward(self, request: Request, command: Command) -> Literal[False] | None:
         """Send a command to a node, or refuse it: False; None: it must wait until the open ones are answered."""
-        if self.open and (self.barrier or self.open >= self.gate.config.in_flight or command is UNKNOWN):
-            return None
         if command is UNKNOWN:
-            return self._refuse(request, command)
+            return None if self.open else self._refuse(request, command)
+        if self.open and (self.barrier or self.open >= self.gate.config.in_flight):
+            return None
         try:
             peer = self.gate.choose(self, command)
         except Exception as error:
@@ -271,7 +272,7 @@ class ClientSession(GateSession):
         if command.public:
             self.barrier = True
         self.target = peer
-        Forward(self, request, command).send(peer)
+        Forward(self, request, command, peer).send()
         return False
 
     def _refuse(self, request: Request, command: Command) -> Literal[False]:
@@ -289,7 +290,9 @@ class ClientSession(GateSession):
         self.open -= 1
         if not self.open:
             self.barrier = False
-        if self._mailbox is not None or self.jobs or (not self.open and (self.closed or self.wire.failure is not None)):
+        if not self.calm and (
+            self._mailbox is not None or self.jobs or (not self.open and (self.closed or self.wire.failure is not None))
+        ):
             self.gate.kernel.runners.submit(self)
 
     def reply(self, request: Request, body: bytes) -> None:

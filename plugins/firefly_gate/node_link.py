@@ -114,7 +114,7 @@ class NodeLink:
         session.barrier = True
         session.target = peer
         try:
-            peer.call_later("firefly.depart", (session.id,), departed, timeout=DEPART)
+            peer.reach().call_later("firefly.depart", (session.id,), departed, timeout=DEPART)
         except CallError:
             session.open -= 1
             session.barrier = False

@@ -128,9 +128,9 @@ def test_an_answer_on_its_way_does_not_wake_who_has_given_up(house: Any) -> None
 def test_a_request_that_is_still_here_is_taken_back(house: Any) -> None:
     ran: list[int] = []
     client, _ = house.pair({"run": lambda _channel, number: ran.append(number), "echo": echo})
-    handles = [client.call_later("run", (number,), lambda _error, _result: None) for number in range(20)]
-    for handle in handles[::2]:
-        handle.cancel()
+    calls = [client.call_later("run", (number,), lambda _error, _result: None) for number in range(20)]
+    for call in calls[::2]:
+        client.give_up(call)
     client.call("echo")
     assert ran == list(range(1, 20, 2))
 

@@ -116,7 +116,7 @@ def test_k9_cancelled_handlers_that_still_run_count(house: Any, limits: Any) -> 
 
     client, server = house.pair({"stubborn": stubborn, "echo": echo}, limits=limits(inflight=20))
     for _ in range(20):
-        client.call_later("stubborn", (), lambda _error, _result: None).cancel()
+        client.give_up(client.call_later("stubborn", (), lambda _error, _result: None))
         client.call_later("stubborn", (), lambda _error, _result: None)
     while server.running.count < 20:
         gevent.sleep(0.001)

@@ -17,17 +17,24 @@ def pending() -> PendingCalls:
     return PendingCalls(gevent.get_hub().loop, time.monotonic)
 
 
-def wait(pending: PendingCalls, identifier: int, ends: list[Any], *, expires: float = 5.0, position: int = 0) -> None:
-    """Let a callback wait."""
+def wait(
+    pending: PendingCalls,
+    identifier: int,
+    ends: list[Any],
+    *,
+    expires: float = 5.0,
+    position: int = 0,
+    callback: bool = True,
+) -> None:
+    """Let a callback wait, or what wakes a greenlet."""
     moment = time.monotonic() + expires
-    pending.table[identifier] = (lambda *end: ends.append((identifier, *end)), moment, position, True)
+    pending.table[identifier] = (lambda *end: ends.append((identifier, *end)), moment, position, callback)
     pending.alarm.set(moment)
 
 
 def answer(pending: PendingCalls, *messages: list[Any]) -> None:
-    pending.answers.extend(messages)
-    pending.deliver_soon()
-    gevent.sleep(0.005)
+    for message in messages:
+        pending.take(message)
 
 
 def test_an_answer_wakes_whom_it_is_for(pending: PendingCalls) -> None:
@@ -40,17 +47,23 @@ def test_an_answer_wakes_whom_it_is_for(pending: PendingCalls) -> None:
     assert list(pending.table) == [22]
 
 
+def test_a_greenlet_is_woken_in_the_hub_and_hears_the_error_as_it_came(pending: PendingCalls) -> None:
+    ends: list[Any] = []
+    for identifier in (20, 21):
+        wait(pending, identifier, ends, callback=False)
+    answer(pending, [1, 21, None, "b"], [1, 20, ["too_far", "no"], None], [1, 21, None, "again"])
+    assert ends == []
+    gevent.sleep(0.005)
+    assert ends == [(21, None, "b"), (20, ["too_far", "no"], None)]
+    assert pending.strays == 1
+
+
 def test_a_second_answer_and_one_for_nobody_are_strays(pending: PendingCalls) -> None:
     ends: list[Any] = []
     wait(pending, 20, ends)
     answer(pending, [1, 20, None, 1], [1, 20, None, 2], [1, 99, None, 3])
     assert ends == [(20, None, 1)]
     assert pending.strays == 2
-
-
-def test_the_channels_own_ids_are_no_strays(pending: PendingCalls) -> None:
-    answer(pending, [1, 2, None, None])
-    assert pending.strays == 0
 
 
 def test_a_deadline_ends_those_that_are_due_and_no_others(pending: PendingCalls) -> None:
@@ -72,8 +85,8 @@ def test_a_deadline_ends_those_that_are_due_and_no_others(pending: PendingCalls)
 def test_a_loss_ends_all_and_says_what_was_sent(pending: PendingCalls) -> None:
     ends: list[Any] = []
     for identifier in range(20, 30):
-        wait(pending, identifier, ends, position=identifier)
-    pending.answers.append([1, 25, None, "arrived before"])
+        wait(pending, identifier, ends, position=identifier, callback=identifier != 25)
+    answer(pending, [1, 25, None, "arrived before"])
     pending.fail("reset", 24)
     assert len(ends) == 10
     by_id = {end[0]: end for end in ends}

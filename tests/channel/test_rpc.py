@@ -273,6 +273,37 @@ def test_a_callback_that_raises_does_not_keep_others_from_their_answers(
     assert "broken callback" in caplog.text
 
 
+def test_a_callback_hears_its_answer_before_what_the_peer_sent_behind_it(house: Any) -> None:
+    def work(channel: Any) -> str:
+        gevent.spawn(channel.notify, "news")
+        return "done"
+
+    heard: list[Any] = []
+    client, _ = house.pair({"work": work}, {"news": lambda _channel: heard.append("news")})
+    for number in range(20):
+        client.call_later("work", (), lambda _error, result, number=number: heard.append((number, result)))
+        while heard[-1:] != ["news"]:
+            gevent.sleep(0.001)
+        assert heard == [(number, "done"), "news"]
+        heard.clear()
+
+
+def test_a_callback_that_blocks_holds_up_nobody_else(house: Any) -> None:
+    client, _ = house.pair({"echo": echo})
+    ends: list[Any] = []
+
+    def block(_error: Any, result: Any) -> None:
+        gevent.sleep(0.05)
+        ends.append(result[0])
+
+    for number in range(10):
+        client.call_later("echo", (number,), block if number == 3 else lambda _error, result: ends.append(result[0]))
+    assert client.call("echo", "beside") == ["beside"]
+    while len(ends) < 10:
+        gevent.sleep(0.001)
+    assert ends == [0, 1, 2, 4, 5, 6, 7, 8, 9, 3]
+
+
 def test_a_call_later_that_was_given_up_is_not_heard_of_again(house: Any) -> None:
     started = Event()
 
@@ -283,10 +314,10 @@ def test_a_call_later_that_was_given_up_is_not_heard_of_again(house: Any) -> Non
 
     client, server = house.pair({"slow": slow, "echo": echo})
     ends: list[Any] = []
-    handle = client.call_later("slow", (), lambda *end: ends.append(end))
+    call = client.call_later("slow", (), lambda *end: ends.append(end))
     assert started.wait(5)
-    handle.cancel()
-    handle.cancel()
+    client.give_up(call)
+    client.give_up(call)
     while server.running.count:
         gevent.sleep(0.001)
     client.call("echo")

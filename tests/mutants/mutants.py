@@ -221,8 +221,8 @@ MUTANTS = [
         "done-twice",
         "a command that may have been executed is sent to another node",
         f"{GATE}/forward.py",
-        "if (error.sent and not self.command.idempotent) or self.tries >= ATTEMPTS:",
-        "if self.tries >= ATTEMPTS:",
+        "if (error.sent and not self.command.idempotent) or self.attempt >= ATTEMPTS:",
+        "if self.attempt >= ATTEMPTS:",
         ("tests/plugins/firefly_gate/test_forward.py",),
     ),
     Mutant(

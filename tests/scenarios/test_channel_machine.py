@@ -104,11 +104,11 @@ class ChannelMachine(RuleBasedStateMachine):
     def call_later_and_cancel(self, side, wait, timeout):
         made = self.new_call(side, timeout)
         try:
-            handle = made.channel.call_later("work", (made.number, wait, b""), made.end, timeout=timeout)
+            call = made.channel.call_later("work", (made.number, wait, b""), made.end, timeout=timeout)
         except CallError as error:
             made.end(error)
         else:
-            handle.cancel()
+            made.channel.give_up(call)
             self.calls.remove(made)
 
     @rule(side=SIDES, count=st.integers(1, 50))

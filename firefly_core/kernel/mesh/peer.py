@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from firefly_core.errors import CallError, Disconnected
+from firefly_core.errors import Disconnected
 
 if TYPE_CHECKING:
-    from firefly_core.channel.calls import CallHandle
     from firefly_core.channel.rpc import RpcChannel
 
 __all__ = ["CommandOffer", "Peer", "RemoteOffer"]
@@ -74,29 +72,20 @@ class Peer:
         channel = self.channel
         return channel is not None and not channel.closed and not self.draining and not self.full
 
+    def reach(self) -> RpcChannel:
+        """Give the channel that stands just now, for `call_later`; raises Disconnected where there is none."""
+        if self.channel is None:
+            raise Disconnected(f"{self.name} is not connected", sent=False)
+        return self.channel
+
     def call(self, method: str, *params: Any, timeout: float = 10.0, meta: dict[str, Any] | None = None) -> Any:
         """Call and wait for the result; raises CallError."""
-        if self.channel is None:
-            raise Disconnected(f"{self.name} is not connected", sent=False)
+        channel = self.reach()
         self.calls += 1
         try:
-            return self.channel.call(method, *params, timeout=timeout, meta=meta)
+            return channel.call(method, *params, timeout=timeout, meta=meta)
         finally:
             self.calls -= 1
-
-    def call_later(
-        self,
-        method: str,
-        params: tuple[Any, ...],
-        callback: Callable[[CallError | None, Any], None],
-        *,
-        timeout: float,
-        meta: dict[str, Any] | None = None,
-    ) -> CallHandle:
-        """Call without waiting: `callback(error, result)` runs in the hub. Raises CallError if nothing was sent."""
-        if self.channel is None:
-            raise Disconnected(f"{self.name} is not connected", sent=False)
-        return self.channel.call_later(method, params, callback, timeout=timeout, meta=meta)
 
     def notify(self, method: str, *params: Any, meta: dict[str, Any] | None = None) -> bool:
         """Send without waiting. False: it was not sent."""

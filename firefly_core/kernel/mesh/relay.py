@@ -107,9 +107,10 @@ class Relay:
 
         def cancel() -> None:
             done()
-            handle.cancel()
+            ahead.give_up(call)
 
-        handle = peer.call_later(method, params, answered, timeout=remaining, meta=onward)
+        ahead = peer.reach()
+        call = ahead.call_later(method, params, answered, timeout=remaining, meta=onward)
         self._open[peer.name] += 1
         peer.calls += 1
         later.on_cancel = cancel
