@@ -17,11 +17,12 @@ Made by `make bench`, which takes about ten minutes; `make bench CASE=gate-echo`
 written by hand: the figures are those of one run, in `benchmarks.json` beside this page.
 
 How it is measured: the server has one core to itself, the load client the other; a node behind a gate shares the
-load's core where there are only two. The subjects take turns (A B C A B C ...), each time with fresh processes, and a
-figure is the median of the rounds, with the lowest and the highest in brackets. Ratios are taken round by round. CPU
-is that of the server process for each message, from `/proc/PID/schedstat`: it is steadier than requests a second on
-machines with neighbours. `100 x 16` means 100 connections with 16 requests in flight on each; bodies have 64 bytes;
-a closed loop.
+load's core where there are only two. The subjects take turns (A B C A B C ...), in each round with fresh processes, and
+a figure is the median of the turns, with the lowest and the highest in brackets. Ratios are taken turn by turn, because
+a machine with neighbours may be a fifth slower a second later: so each echo is measured in three short turns a round,
+while the other servers are stopped. CPU is that of the server process for each message, from `/proc/PID/schedstat`: it
+is steadier than requests a second. `100 x 16` means 100 connections with 16 requests in flight on each; bodies have 64
+bytes; a closed loop.
 
 Firefly runs as it is shipped, with every limit and deadline on, under `firefly-run`; only the rate limit is off in
 `benchmarks/game/*.toml`, because the load is the point. Its clients are logged in. A peer that answers each message

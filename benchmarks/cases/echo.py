@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import attrs
 
 from benchmarks.bench import Bench
-from benchmarks.load import LoadError
+from benchmarks.load import LoadError, Target
 from benchmarks.subject import Absent, Subject
 from benchmarks.subjects import bare, firefly, nodejs
 
 __all__ = ["CASES", "EchoCase", "Shape"]
+
+TURNS = 3
+"""How often a round changes from subject to subject with each shape: the machine may be slower a second later."""
+WARMUP = 0.15
+"""Seconds before a measurement of a subject that has had its first turn."""
+FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
 
 
 @attrs.frozen
@@ -38,42 +47,74 @@ class EchoCase:
     shapes: Sequence[Shape]
 
     def run(self, bench: Bench) -> None:
-        """Start each subject in each round, and load it in every shape."""
+        """Start all subjects in each round, and load them by turns in every shape."""
         for _ in range(bench.rounds):
-            for subject in self.subjects:
-                if not bench.wants(self.name, subject.name):
-                    continue
-                try:
-                    self._measure(bench, subject)
-                except (Absent, LoadError, RuntimeError, TimeoutError) as error:
-                    bench.leave_out(self.name, subject.name, str(error))
+            with ExitStack() as stack:
+                here: list[tuple[Subject, Target]] = []
+                for subject in self.subjects:
+                    if not bench.wants(self.name, subject.name):
+                        continue
+                    try:
+                        target = stack.enter_context(subject.start(bench))
+                        bench.load.probe(target)
+                    except FAILURES as error:
+                        bench.leave_out(self.name, subject.name, str(error))
+                    else:
+                        stack.enter_context(_stopped(target))
+                        here.append((subject, target))
+                for shape in self.shapes:
+                    for turn in range(TURNS):
+                        for subject, target in here:
+                            self._measure(bench, subject, target, shape, first=turn == 0)
 
-    def _measure(self, bench: Bench, subject: Subject) -> None:
-        with subject.start(bench) as target:
-            bench.load.probe(target)
-            for shape in self.shapes:
-                figures = bench.load.run(
-                    "echo",
-                    target,
-                    connections=shape.connections,
-                    in_flight=shape.in_flight,
-                    seconds=bench.seconds,
-                )
-                answers = figures["answers"]
-                if not answers:
-                    raise LoadError(f"no answer with {shape}")
-                values = {
-                    "rate": answers / figures["seconds"],
-                    "cpu_us": figures["cpu"][0] / answers * 1e6,
-                    "p50_us": figures["latency_us"]["p50"],
-                    "p99_us": figures["latency_us"]["p99"],
-                    "max_us": figures["latency_us"]["max"],
-                    "uneven": figures["most"] / max(1, figures["least"]),
-                    "busy": figures["cpu"][0] / figures["seconds"],
-                }
-                if len(figures["cpu"]) > 1:
-                    values["back_cpu_us"] = figures["cpu"][1] / answers * 1e6
-                bench.record(self.name, subject.name, str(shape), values)
+    def _measure(self, bench: Bench, subject: Subject, target: Target, shape: Shape, *, first: bool) -> None:
+        """Load one subject while the others are stopped."""
+        if not bench.wants(self.name, subject.name):
+            return
+        _signal(target, signal.SIGCONT)
+        try:
+            figures = bench.load.run(
+                "echo",
+                target if first else attrs.evolve(target, warmup=WARMUP),
+                connections=shape.connections,
+                in_flight=shape.in_flight,
+                seconds=bench.seconds / TURNS,
+            )
+            answers = figures["answers"]
+            if not answers:
+                raise LoadError(f"no answer with {shape}")
+        except FAILURES as error:
+            bench.leave_out(self.name, subject.name, str(error))
+            return
+        finally:
+            _signal(target, signal.SIGSTOP)
+        values = {
+            "rate": answers / figures["seconds"],
+            "cpu_us": figures["cpu"][0] / answers * 1e6,
+            "p50_us": figures["latency_us"]["p50"],
+            "p99_us": figures["latency_us"]["p99"],
+            "max_us": figures["latency_us"]["max"],
+            "uneven": figures["most"] / max(1, figures["least"]),
+            "busy": figures["cpu"][0] / figures["seconds"],
+        }
+        if len(figures["cpu"]) > 1:
+            values["back_cpu_us"] = figures["cpu"][1] / answers * 1e6
+        bench.record(self.name, subject.name, str(shape), values)
+
+
+def _signal(target: Target, number: int) -> None:
+    for pid in target.watch:
+        os.kill(pid, number)
+
+
+@contextmanager
+def _stopped(target: Target) -> Iterator[None]:
+    """Have a subject's processes stopped but for its turns, so that it takes nothing from the one that is measured."""
+    _signal(target, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(target, signal.SIGCONT)
 
 
 CASES = (

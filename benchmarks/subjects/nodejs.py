@@ -104,7 +104,7 @@ def _pinus(route: str) -> Callable[[Bench], AbstractContextManager[Target]]:
     return start
 
 
-COLYSEUS = Subject("Colyseus (WebSocket)", _colyseus(1500))
+COLYSEUS = Subject("Colyseus (WebSocket)", _colyseus(4200))
 COLYSEUS_ROOM = Subject("Colyseus (WebSocket)", _colyseus(10_100))
 PINUS = Subject("Pinus (TCP)", _pinus("connector.entryHandler.echo"))
 PINUS_ROUTED = Subject("Pinus, frontend and back", _pinus("back.entryHandler.echo"))
