@@ -14,10 +14,10 @@ from firefly_core.wire.fault import decode_fault
 __all__ = ["FIRST_ID", "PendingCall", "PendingCalls"]
 
 PendingCall = tuple[Callable[..., Any], float, int, bool]
-"""Whom to wake, when it ends by itself, its frame's position in the outbox, and whether it is a callback.
+"""Whom to tell `(error, result)`, when it ends by itself, its frame's position in the outbox, and whether only the hub
+may tell.
 
-Both a greenlet and a callback get `(error, result)`: a greenlet the error element as it came. A plain tuple, and no
-object with names, because one is made for each call.
+A plain tuple, and no object with names, because one is made for each call.
 """
 FIRST_ID = 16
 """The smaller ids are the channel's own: hello and ping."""
@@ -25,10 +25,10 @@ log = logging.getLogger("firefly.channel")
 
 
 class PendingCalls:
-    """Wakes each caller exactly once: with the answer, at its deadline, or when the channel is lost.
+    """Tells each caller exactly once: the answer, that its deadline has passed, or that the channel is lost.
 
-    A greenlet is woken in the hub. A callback hears an answer where it was read, in its place among what else was read:
-    what the peer sent behind the answer comes after it. It hears of anything else in the hub.
+    An answer is told where it was read, in its place among what else was read: what the peer sent behind it comes after
+    it. A greenlet can only be woken in the hub, and there one hears of anything else.
 
     A call is in `table` exactly as long as nobody has woken it: whoever takes the entry out decides how it ends.
     """
@@ -53,19 +53,19 @@ class PendingCalls:
         if call is None:
             self.strays += 1
         elif call[3]:
+            if not self._answers:
+                self._run_callback(self._tell)
+            self._answers.append(message)
+        else:
             del self.table[identifier]
             error = message[2]
             try:
                 call[0](None if error is None else decode_fault(error), message[3])
             except Exception:
                 log.exception("the callback of a call failed")
-        else:
-            if not self._answers:
-                self._run_callback(self._wake)
-            self._answers.append(message)
 
-    def _wake(self) -> None:
-        """Wake the greenlets that have their answers."""
+    def _tell(self) -> None:
+        """Tell, in the hub, those who can only be told there."""
         answers = self._answers
         pop = self.table.pop
         try:
@@ -75,17 +75,18 @@ class PendingCalls:
                 if call is None:
                     self.strays += 1
                 else:
-                    call[0](message[2], message[3])
+                    error = message[2]
+                    call[0](None if error is None else decode_fault(error), message[3])
         except Exception:
-            log.exception("who waited for a call failed")
+            log.exception("the callback of a call failed")
         finally:
             if answers:
-                self._run_callback(self._wake)
+                self._run_callback(self._tell)
 
     def fail(self, reason: str, first: int) -> None:
         """End every call, because the channel is lost; frames from position `first` on were never sent."""
         while self._answers:
-            self._wake()
+            self._tell()
         self.alarm.stop()
         while self.table:
             identifier = next(iter(self.table))

@@ -41,6 +41,7 @@ class Forward(msgspec.Struct, frozen=True, eq=False):
                 (session.id, self.command.id, request.body, request.request_id),
                 self._answered,
                 timeout=self.command.timeout,
+                plain=True,
             )
         except Exception as error:
             # Whatever it is, the client is told: this may be the hub, where nobody would catch it.

@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from firefly_core.errors import CallError, CommandTimeout, Overloaded
+from firefly_core.errors import CallError, CommandTimeout, DeadlineExceeded, Overloaded
 
 
 def echo(_channel: Any, *params: Any) -> Any:
@@ -317,7 +317,7 @@ def test_38_what_has_expired_on_arrival_is_not_executed(house: Any, deadline: in
     client.call("echo")
     while not heard:
         gevent.sleep(0.001)
-    assert heard[0][0] == "timeout"
+    assert isinstance(heard[0], DeadlineExceeded)
     assert ran == []
 
 

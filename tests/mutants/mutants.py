@@ -77,8 +77,8 @@ MUTANTS = [
         "silent-none",
         "an error of the other side is None for the caller",
         f"{CHANNEL}/calls.py",
-        "raise error if isinstance(error, CallError) else decode_fault(error)",
-        "return None",
+        "            return result\n        raise error",
+        "            return result\n        return None",
         ("tests/channel/test_calls.py", "tests/channel/test_rpc.py"),
     ),
     Mutant(

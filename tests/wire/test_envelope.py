@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firefly_core.errors import ProtocolError
-from firefly_core.wire.envelope import STRANGER, TAINTED, Caps, Decoder, check_breadth, packer, peer_caps
+from firefly_core.wire.envelope import STRANGER, TAINTED, Caps, Decoder, check_breadth, pack_plain, packer, peer_caps
 
 PEER = peer_caps(1 << 20)
 KEYS = st.one_of(st.text(max_size=4), st.integers(-(2**63), 2**64 - 1))
@@ -124,6 +124,18 @@ def test_one_changed_byte_does_no_more_than_end_the_connection(message: tuple[An
     decoder.feed(bytes(raw))
     with contextlib.suppress(ProtocolError):
         assert len(list(decoder.messages())) <= len(raw)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(PLAIN)
+def test_plain_values_are_packed_to_the_same_bytes_by_either(value: Any) -> None:
+    assert pack_plain(value) == packer().pack(value)
 
 
 def test_messages_before_the_bad_bytes_are_given_first() -> None:
