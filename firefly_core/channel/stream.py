@@ -134,9 +134,7 @@ class Stream:
                 self._transport.resume()
 
     def read(self) -> bytes | None:
-        """Take what is there, once; None when there is nothing, or the stream has ended."""
-        if self.closed:
-            return None
+        """Take what is there, once; None when there is nothing. What comes after the end is nobody's."""
         try:
             data = self._recv(self._chunk)
         except BlockingIOError:

@@ -10,6 +10,7 @@ the mailbox; when that is full, the client is not read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from firefly_core.channel.transport import Transport
@@ -58,9 +59,9 @@ class ClientSession(GateSession):
         if data and (calm or wire.failure is None):
             self.heard = True
             try:
-                requests = wire.receive(data) if layer is None else layer.carry(wire, data)
+                requests: Sequence[Request] = wire.receive(data) if layer is None else layer.carry(wire, data)
             except ProtocolError as error:
-                requests = []
+                requests = ()
                 self.break_off(error.forget())
             if (
                 wire.tail is not None
@@ -74,7 +75,7 @@ class ClientSession(GateSession):
             if allowance < 0:
                 self.gate.throttle(self)
         else:
-            requests = []
+            requests = ()
         if not self.calm:
             ready = self._line_up(requests, data)
             if ready is None:
@@ -83,8 +84,8 @@ class ClientSession(GateSession):
         kernel, door = self.gate.kernel, self.door
         now, commands, answers_always = kernel.runners.moment, door.commands, door.answers_always
         parked = waits = False
-        later: list[Request] = []
-        while requests:
+        later: Sequence[Request] = ()
+        while True:
             out = None
             if len(requests) > 1:
                 if self.parked is None:
@@ -116,36 +117,40 @@ class ClientSession(GateSession):
                     self.fail(request, error, context)
                 else:
                     self.running = None
-                    if not self.calm:
-                        self.reply(request, body)
-                    elif answers_always or request.request_id is not None:
-                        frame = wire.encode_reply(request, body)
-                        if layer is not None:
-                            frame = layer.wrap(frame, wire.text)
-                        if out is not None:
-                            out.append(frame)
-                        elif frame:
-                            self.stream.write_answer(frame)
+                    if self.calm:
+                        if answers_always or request.request_id is not None:
+                            frame = wire.encode_reply(request, body)
+                            if layer is not None:
+                                frame = layer.wrap(frame, wire.text)
+                            if out is not None:
+                                out.append(frame)
+                            elif frame:
+                                self.stream.write_answer(frame)
+                        continue
+                    self.reply(request, body)
                 if self.parked is not None:
                     later = [*pending, *later]
                     break
+            if self.calm and not later:
+                if self.answers is not None:
+                    self.end_batch()
+                return
             if self.parked is not None:
                 # Meanwhile there may have been a reload, and the session may have come to another connection.
                 now, commands = kernel.clock.monotonic(), self.door.commands
                 if self._mailbox is not None:
                     # What came meanwhile is next.
-                    later = self._unhold(later, [])
+                    later = self._unhold(later, ())
             elif later:
                 self.flush()
             if not later or waits or self.closed:
                 break
-            requests, later = later, []
+            requests, later = later, ()
         if self.answers is not None:
             self.end_batch()
-        if later or not self.calm:
-            self._settle(later)
+        self._settle(later)
 
-    def _line_up(self, requests: list[Request], data: bytes) -> list[Request] | None:
+    def _line_up(self, requests: Sequence[Request], data: bytes) -> Sequence[Request] | None:
         """Put what arrived behind the commands that wait, and give all of them; None: they wait for a parked handler.
 
         With what arrived a client that can resume says what it has.
@@ -157,7 +162,7 @@ class ClientSession(GateSession):
             return None
         if data and self.kept is not None and self.kept.unproven:
             self.gate.resumption.proven(self)
-        return requests if self._mailbox is None else self._unhold([], requests)
+        return requests if self._mailbox is None else self._unhold((), requests)
 
     @property
     def unfinished(self) -> int:
@@ -176,7 +181,7 @@ class ClientSession(GateSession):
         if self._mailbox is not None:
             self.gate.kernel.runners.submit(self)
 
-    def _settle(self, requests: list[Request]) -> None:
+    def _settle(self, requests: Sequence[Request]) -> None:
         """See to what is rare at the end of a batch: timers, commands that wait, a full mailbox, an end."""
         if self.jobs and not requests and not self.open:
             self._run_jobs()
@@ -206,17 +211,17 @@ class ClientSession(GateSession):
             and self.wire.failure is None
         )
 
-    def _hold(self, requests: list[Request]) -> None:
+    def _hold(self, requests: Sequence[Request]) -> None:
         """Let requests wait, before those that wait already if they came before them."""
         if not requests or self.closed:
             return
         self.calm = False
-        self._mailbox = requests if self._mailbox is None else self._mailbox + requests
+        self._mailbox = [*(self._mailbox or ()), *requests]
         self._waiting += sum(len(request.body) + REQUEST_COST for request in requests)
         if self._waiting > self.gate.config.parking and not self.paused:
             self.pause()
 
-    def _unhold(self, before: list[Request], behind: list[Request]) -> list[Request]:
+    def _unhold(self, before: Sequence[Request], behind: Sequence[Request]) -> Sequence[Request]:
         """Give what waits, between what came before it and what has come since."""
         waiting, self._mailbox, self._waiting = self._mailbox, None, 0
         return [*before, *(waiting or ()), *behind]
