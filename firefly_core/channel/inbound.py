@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 from firefly_core.channel.cancels import CancelWindow
 from firefly_core.channel.later import Later
 from firefly_core.channel.pending import FIRST_ID, PendingCalls
-from firefly_core.channel.runners import Runners
+from firefly_core.channel.runners import Receiver, Runners
 from firefly_core.errors import DeadlineExceeded, Overloaded, ProtocolError, RemoteError
 from firefly_core.wire.envelope import REQUEST, RESPONSE, TAINTED, Caps, Decoder
 from firefly_core.wire.hello import HELLO
@@ -39,7 +39,7 @@ class Inbound:
         "_current",
         "_decoder",
         "_dispatch",
-        "_greeting",
+        "_guest",
         "_limits",
         "_now",
         "_owner",
@@ -67,6 +67,8 @@ class Inbound:
         self._decoder = Decoder(caps)
         self._owner: greenlet | None = None
         self._current: list[Any] | None = None
+        self._guest: Receiver | None = None
+        """Who runs on the owner's runner just now, and minds for himself what it means to block."""
         self._unfinished = False
         self._backlog: deque[bytes] = deque()
         self._window = CancelWindow(channel.limits.cancels, channel.limits.cancel_window, now)
@@ -94,6 +96,15 @@ class Inbound:
         self._owner = None
         self._backlog.clear()
 
+    def host(self, guest: Receiver) -> None:
+        """Run `guest` within the request that is being executed; when it blocks, it is told, and counts as its own."""
+        self._guest = guest
+        try:
+            guest.on_data(b"")
+        finally:
+            if self._guest is guest:
+                self._guest = None
+
     # ------------------------------------------------------------------------------------- called by the runners
 
     def on_data(self, data: bytes) -> None:
@@ -117,7 +128,10 @@ class Inbound:
 
     def on_blocked(self, runner: greenlet) -> None:
         message, self._current = self._current, None
-        if message is not None:
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest.on_blocked(runner)
+        elif message is not None:
             if message[0] == REQUEST:
                 _, identifier, method, _, meta = message
             else:

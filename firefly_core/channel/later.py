@@ -9,6 +9,7 @@ from firefly_core.errors import CommandTimeout
 
 if TYPE_CHECKING:
     from firefly_core.channel.rpc import RpcChannel
+    from firefly_core.channel.runners import Receiver
 
 __all__ = ["Later"]
 
@@ -43,6 +44,13 @@ class Later:
         """Answer with an error. `started=False`: nothing was executed, so that a caller may safely try again."""
         if self._end():
             self._channel.respond_error(self._identifier, error, started=started)
+
+    def host(self, receiver: Receiver) -> None:
+        """Have `receiver.on_data(b"")` answer, on this runner; only before the dispatcher returns.
+
+        Where it blocks, the receiver is told (`on_blocked`), and the channel goes on with the next request.
+        """
+        self._channel.host(receiver)
 
     def cancel(self, why: str) -> None:
         """End it without its handler; called by the channel."""

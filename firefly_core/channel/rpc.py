@@ -26,7 +26,7 @@ from firefly_core.channel.running import RunningRequests
 from firefly_core.channel.stream import Stream
 from firefly_core.channel.transport import Transport
 from firefly_core.errors import CallError, ProtocolError, RemoteError
-from firefly_core.wire.envelope import REQUEST, RESPONSE, STRANGER, check_breadth, packer, peer_caps
+from firefly_core.wire.envelope import REQUEST, RESPONSE, STRANGER, check_breadth, pack_plain, packer, peer_caps
 from firefly_core.wire.fault import encode_fault
 from firefly_core.wire.hello import Acceptor, Initiator, PeerIdentity
 
@@ -104,6 +104,7 @@ class RpcChannel:
         self.call_later = self._calls.call_later
         self.give_up = self._calls.give_up
         self.notify = self._calls.notify
+        self.host = self._inbound.host
         self._internal_errors = 0
 
     # ------------------------------------------------------------------------------------------------- for users
@@ -190,7 +191,8 @@ class RpcChannel:
             return
         outbox = self.outbox
         try:
-            frame = self._pack((RESPONSE, identifier, fault, result))
+            pack = pack_plain if result.__class__ is bytes else self._pack
+            frame = pack((RESPONSE, identifier, fault, result))
             if len(frame) > SMALL:
                 self._check_result(result, frame)
         except CallError as error:

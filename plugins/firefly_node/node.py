@@ -143,7 +143,7 @@ class Node(Service):
         else:
             self.waiting += 1
             self.commands += 1
-            session.enqueue(partial(session.command, handler, body, later))
+            session.enqueue(partial(session.command, handler, body, later), later.host)
 
     def explain(self, error: BaseException, context: Context) -> BaseException:
         """Give the error that travels to the client; what only we may know is logged with the trace id."""

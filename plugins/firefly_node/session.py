@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from firefly_core.channel.deadlines import Deadline
 from firefly_core.channel.later import Later
+from firefly_core.channel.runners import Receiver
 from firefly_core.errors import Disconnected, Overloaded, Refuse, RemoteError, Unavailable
 from firefly_core.kernel.groups import MAX_GROUPS, check_group
 from firefly_core.kernel.handlers.context import HandlerContext
@@ -113,11 +114,13 @@ class NodeSession(Session, Serial):
 
     # --------------------------------------------------------------------------------------------- commands
 
-    def enqueue(self, job: Callable[[], None]) -> None:
-        """Have `job` run after those that wait already."""
+    def enqueue(self, job: Callable[[], None], start: Callable[[Receiver], None] | None = None) -> None:
+        """Have `job` run after those that wait already; where none do, `start` runs this session, by default soon."""
         self.queue.append(job)
         if len(self.queue) == 1 and self.parked is None:
-            self.node.kernel.runners.submit(self)
+            if start is None:
+                start = self.node.kernel.runners.submit
+            start(self)
 
     def on_data(self, _data: bytes) -> None:
         """Run what waits, in order; on a runner. While a job is parked, its runner stays and takes the next ones."""

@@ -69,6 +69,52 @@ def test_an_answer_before_the_dispatcher_returns_is_one_answer(desk: Any) -> Non
     assert [client.call("now_") for _ in range(3)] == ["at once"] * 3
 
 
+class Guest:
+    """Answers each of its requests; one that is to wait holds up the next."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Later, float]] = []
+        self.blocked: list[Any] = []
+        self.ran_by: list[Any] = []
+
+    def ask(self, channel: Any, params: Any, meta: Any, request_id: int | None) -> Later:
+        later = Later(channel, request_id, meta)
+        self.jobs.append((later, params[0]))
+        if len(self.jobs) == 1:
+            later.host(self)
+        return later
+
+    def on_data(self, _data: bytes) -> None:
+        while self.jobs:
+            later, seconds = self.jobs[0]
+            self.ran_by.append(gevent.getcurrent())
+            if seconds:
+                gevent.sleep(seconds)
+            later.reply(seconds)
+            self.jobs.pop(0)
+
+    def on_blocked(self, runner: Any) -> None:
+        self.blocked.append(runner)
+
+
+def test_a_guest_that_blocks_is_told_and_the_channel_goes_on(house: Any) -> None:
+    first, second = Guest(), Guest()
+    client, server = house.pair({"first_": first.ask, "second_": second.ask, "echo": lambda _channel, value: value})
+    ends: list[Any] = []
+    asks = (("first_", 0.02), ("first_", 0), ("second_", 0), ("echo", "beside"), ("second_", 0.01))
+    for method, value in asks:
+        client.call_later(method, (value,), lambda _error, result, method=method: ends.append((method, result)))
+    while len(ends) < len(asks):
+        gevent.sleep(0.001)
+    # In the order of each guest's requests, and nobody behind another guest's handler.
+    assert ends == [("second_", 0), ("echo", "beside"), ("second_", 0.01), ("first_", 0.02), ("first_", 0)]
+    # It counts as the guest's own, not as the channel's.
+    assert (first.blocked, len(second.blocked)) == ([first.ran_by[0]], 1)
+    assert first.ran_by[0] is first.ran_by[1]
+    assert (server.running.count, server.running.by_id) == (0, {})
+    assert client.call("echo", "again") == "again"
+
+
 def test_only_the_first_answer_counts(desk: Any) -> None:
     callers = asked(desk, 2)
     client, _, laters = desk
