@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from firefly_core.run import supervises
+from tests.ports import free_ports
 
 RUN = [sys.executable, "-m", "firefly_core.run"]
 
@@ -74,6 +75,36 @@ def test_help_is_there_soon_and_imports_neither_plugins_nor_databases_nor_web_se
     # It waits for nobody, so what it computes is how long it takes on an idle machine.
     took = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     assert took < 1.5, "five times the 0.3 s that are promised"
+
+
+def test_a_gate_and_a_node_have_one_thread_each(tmp_path: Path):
+    """With a second thread each system call takes longer (docs/design.md): 2 % of a gate's messages."""
+    clients, root = free_ports(2)
+    (tmp_path / "firefly.toml").write_text(
+        f"""
+        [firefly]
+        plugins = ["gate", "root", "node", "protocols"]
+        [servers.gate.gate]
+        listen = {{ url = "tcp://127.0.0.1:{clients}", protocol = "datapack", codec = "raw" }}
+        [servers.gate.root]
+        listen = "tcp://127.0.0.1:{root}"
+        [servers.world.node]
+        roots = ["gate"]
+        """
+    )
+    with subprocess.Popen(RUN, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
+        try:
+            line = next(line for line in running.stderr if "all servers ready" in line or "fatal" in line)
+            assert "ready" in line
+            threads = {}
+            for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
+                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                if "--only" in command:
+                    threads[command[command.index("--only") + 1]] = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        finally:
+            running.terminate()
+            running.communicate(timeout=30)
+    assert threads == {"gate-1": 1, "world-1": 1}
 
 
 def test_the_entry_point_of_the_distribution_is_this_program():
