@@ -29,7 +29,7 @@ __all__ = ["Job", "Receiver", "Runners"]
 log = logging.getLogger("firefly.runners")
 MAX_IDLE = 256
 """Parked runners kept for reuse; a parked greenlet holds 6 to 8 KiB."""
-SLICE = 32
+SLICE = 48
 """Jobs of one slice: as many answers may wait for one another, and so much that was read may lie about."""
 
 
@@ -133,7 +133,7 @@ class Runners:
     def write_soon(self, writer: Writer) -> None:
         """Have `writer` send what it has at the end of the slice; where none runs, behind what the hub is about to do.
 
-        No more than 32 wait for one another.
+        No more than 48 wait for one another.
         """
         writers = self.writers
         writers.append(writer)
