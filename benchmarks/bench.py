@@ -16,12 +16,12 @@ from benchmarks.peer_packages import PeerPackages
 __all__ = ["Bench"]
 
 Figures = dict[str, dict[str, dict[str, list[float]]]]
-"""Of one case: subject, then load, then what was measured, with one value a round."""
+"""Of one case: subject, then load, then what was measured, with one value a turn."""
 
 
 @attrs.define
 class Bench:
-    """What the cases share. `rounds`: how often each subject has its turn; `seconds`: how long a measurement takes."""
+    """What the cases share. `rounds`: how often each subject is started; `seconds`: how long it is measured then."""
 
     rounds: int
     seconds: float
@@ -36,7 +36,7 @@ class Bench:
     began: float = attrs.Factory(time.monotonic)
 
     def record(self, case: str, subject: str, load: str, values: Mapping[str, float]) -> None:
-        """Keep one round's values."""
+        """Keep the values of one turn."""
         figures = self.cases.setdefault(case, {}).setdefault(subject, {}).setdefault(load, {})
         for name, value in values.items():
             figures.setdefault(name, []).append(value)

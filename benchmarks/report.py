@@ -108,7 +108,7 @@ def report(plain: Mapping[str, Any]) -> str:
     results = Results(plain)
     lines = [INTRODUCTION, "## This run", ""]
     lines += [f"- {name}: {value}" for name, value in plain["machine"].items()]
-    lines += [f"- date: {plain['date']}", f"- rounds: {plain['rounds']}, each {plain['seconds']:g} s a measurement"]
+    lines += [f"- date: {plain['date']}", f"- rounds: {plain['rounds']}, each {plain['seconds']:g} s with each load"]
     client = "the one in C" if plain["client"] == "c" else "the slower one in Python, because no compiler is here"
     lines += [f"- load client: {client}"]
     versions = ", ".join(f"{name} {version}" for name, version in plain["versions"].items())

@@ -13,7 +13,7 @@ __all__ = ["Results", "Spread"]
 
 @attrs.frozen
 class Spread:
-    """The median of some rounds, with the lowest and the highest."""
+    """The median of some turns, with the lowest and the highest."""
 
     middle: float
     low: float
@@ -33,7 +33,7 @@ class Results:
     """As it stands in the JSON file."""
 
     def values(self, case: str, subject: str, load: str, name: str) -> list[float]:
-        """Give one value a round; none when it was not measured."""
+        """Give one value a turn; none when it was not measured."""
         found: list[float] = self.plain["cases"].get(case, {}).get(subject, {}).get(load, {}).get(name, [])
         return found
 
@@ -43,7 +43,7 @@ class Results:
         return Spread.of(values) if values else None
 
     def ratio(self, case: str, subject: str, peer: str, load: str, name: str) -> Spread | None:
-        """Give the ratio of two subjects' values, round by round, because only neighbours in time compare."""
+        """Give the ratio of two subjects' values, turn by turn, because only neighbours in time compare."""
         ours, theirs = self.values(case, subject, load, name), self.values(case, peer, load, name)
         pairs = [a / b for a, b in zip(ours, theirs, strict=False) if b]
         return Spread.of(pairs) if pairs else None

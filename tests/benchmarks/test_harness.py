@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cases.echo import TURNS
 from benchmarks.compiler import build
 from benchmarks.goals import GOALS
 from benchmarks.load import LoadError, Target
@@ -42,7 +43,7 @@ def test_a_case_is_measured_and_written_as_json(measured):
     plain = json.loads((folder / "benchmarks.json").read_text())
     assert plain["absent"] == {}
     figures = plain["cases"]["typed-echo"]["Firefly"]["100 x 1"]
-    assert all(len(values) == 1 for values in figures.values())
+    assert all(len(values) == TURNS for values in figures.values())
     assert figures["rate"][0] > 0
     assert figures["cpu_us"][0] > 0
     assert set(plain["machine"]) == {"processor", "memory", "system", "python"}
@@ -163,7 +164,7 @@ def test_the_number_that_changes_stands_where_the_client_is_told():
 # -------------------------------------------------------------------------------------------------------- the figures
 
 
-def test_ratios_are_taken_round_by_round():
+def test_ratios_are_taken_turn_by_turn():
     plain = {"cases": {"case": {"A": {"load": {"rate": [10.0, 40.0]}}, "B": {"load": {"rate": [10.0, 20.0]}}}}}
     assert Results(plain).ratio("case", "A", "B", "load", "rate") == Spread(1.5, 1.0, 2.0)
     assert Results(plain).ratio("case", "A", "C", "load", "rate") is None
