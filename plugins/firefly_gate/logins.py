@@ -56,9 +56,9 @@ class Logins:
         self._pending.add(session.id)
         try:
             generation = self._login(session.id, uid, replace or self._gate.config.second_login == "replace")
-            newer = self._displaced.pop(session.id, 0)
         finally:
             self._pending.discard(session.id)
+            newer = self._displaced.pop(session.id, 0)
         if not generation or newer > generation:
             raise Refuse("logged_in_elsewhere", "this player is logged in already")
         session.generation = generation

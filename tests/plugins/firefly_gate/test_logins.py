@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from firefly_core import command, on_disconnect, push
-from firefly_core.errors import RemoteError
+from firefly_core.errors import RemoteError, Unavailable
 from firefly_core.testing import InProcessCluster, virtual_time
 
 TOML = """
@@ -65,6 +65,23 @@ def test_a_login_at_another_gate_ends_the_older_session(cluster):
     assert east.goodbye == "logged_in_elsewhere"
     assert west.request("echo", 1) == 1
     assert players(cluster) == [7]
+
+
+def test_a_login_that_was_displaced_on_its_way_and_fails_leaves_nothing(cluster, monkeypatch):
+    east = cluster.kernel("east")
+    gate = east.services["gate"]
+    client = cluster.connect("east")
+
+    def break_off(sid, uid, _replace):
+        east.mesh.session_verbs["displace"](None, sid, uid, 5)
+        raise Unavailable("the channel is lost")
+
+    monkeypatch.setattr(gate.logins, "_login", break_off)
+    with pytest.raises(RemoteError, match="the channel is lost"):
+        client.request("login", 7)
+    assert gate.logins._displaced == {}
+    monkeypatch.undo()
+    assert client.request("login", 7) == 7
 
 
 def test_of_many_logins_at_once_exactly_one_stays(cluster):
