@@ -96,6 +96,10 @@ class SessionData(MutableMapping[str, Any]):
         """Give a plain copy."""
         return dict(self._values)
 
+    def release(self) -> None:
+        """Tell nobody of changes any more: the session has ended, and must not wait for the garbage collector."""
+        self._changed = None
+
     def _replace(self, values: dict[str, Any]) -> None:
         self._values = values
         if self._changed is not None:

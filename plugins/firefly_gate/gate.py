@@ -207,6 +207,7 @@ class Gate(Service):
             self.kernel.plugins.notify("firefly_session_closed", kernel=self.kernel, session=session, reason=reason)
         finally:
             self._farewells.done(session)
+            session.let_go()
 
     def bind(self, session: GateSession, uid: Uid, *, replace: bool = False) -> None:
         """Log a player in, in the whole cluster; an older session of his is kicked, or keeps him out, by config.

@@ -146,6 +146,11 @@ class GateSession(Session, Connection):
         if current and self.seen is not None and source is not None:
             self.seen[source] = self.version
 
+    def let_go(self) -> None:
+        """Note that it has said goodbye."""
+        if self._data is not None:
+            self._data.release()
+
     def _data_changed(self) -> None:
         self.data_from = None
         self.changed()

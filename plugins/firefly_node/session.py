@@ -187,6 +187,7 @@ class NodeSession(Session, Serial):
         """Note that this session has said goodbye."""
         self.disarm()
         self._forget_player()
+        self._data.release()
         if self._parted is not None:
             self._parted.set()
 
