@@ -251,11 +251,14 @@ class GateSession(Session, Connection):
         if not self.stream.closed:
             self.stream.receiver = NOBODY
             self.stream.close("resumed")
+        # Its deadlines are about a stranger's connection: nobody need log in on this one any more.
+        new.release()
         self.stream, self.wire, self.layer, self.door = new.stream, new.wire, new.layer, new.door
         self.stream.receiver = self
         self.heard = True
         self.asked = False
         self.bound(self.uid)
+        self.see_to_format()
 
     # ----------------------------------------------------------------------------------------------- ending
 

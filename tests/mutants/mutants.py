@@ -130,6 +130,22 @@ MUTANTS = [
         ("tests/channel/test_rpc.py",),
     ),
     Mutant(
+        "stranger-after-resume",
+        "who has come back to his session is sent away because he has not logged in",
+        f"{GATE}/session.py",
+        "        new.release()\n",
+        "",
+        ("tests/plugins/firefly_gate/test_resume.py",),
+    ),
+    Mutant(
+        "circle-of-data",
+        "a session that has ended waits for the garbage collector",
+        f"{GATE}/session.py",
+        "            self._data.release()",
+        "            pass",
+        ("tests/plugins/firefly_gate/test_garbage.py",),
+    ),
+    Mutant(
         "calm-for-ever",
         "a session whose command has parked is served as if nothing were",
         f"{GATE}/connection.py",

@@ -207,6 +207,28 @@ def test_the_old_connection_is_left_when_the_client_resumes_before_it_is_noticed
     assert "disconnect 7" not in moments
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "ws"])
+def test_who_has_come_back_need_not_log_in_again(cluster, player, scheme):
+    player.abort()
+    client = cluster.connect(scheme=scheme)
+    client._number = 1000
+    client.request("firefly.resume", {"token": player.token})
+    gevent.sleep(cluster.kernel("gate").services["gate"].config.login_timeout + 1)
+    assert client.goodbye is None
+    assert client.request("echo", "still here") == "still here"
+
+
+def test_a_frame_that_had_begun_before_somebody_came_back_must_end_in_time(cluster, player):
+    player.abort()
+    client = cluster.connect(scheme="tcp")
+    client._number = 1000
+    answer = client.ask("firefly.resume", {"token": player.token})
+    client.write(b'{"id": 1001, ')
+    answer.get()
+    gevent.sleep(cluster.kernel("gate").services["gate"].config.frame_timeout + 1)
+    assert client.goodbye == "frame_timeout"
+
+
 def test_a_session_resumes_from_tcp_to_websocket(cluster, player):
     player.abort()
     client = cluster.connect(scheme="ws")
