@@ -4,6 +4,8 @@
 2. each request in order: a handler of this server runs here, others are forwarded (`_consider`, `Forward`)
 3. the answers of a batch are joined and written at once (`flush`)
 
+A session is `calm` as long as nothing is unusual with it, and most are: then no command is looked at closely.
+
 One command runs at a time. While a handler is parked, or a forwarded command must be answered first, requests wait in
 the mailbox; when that is full, the client is not read.
 """
@@ -291,7 +293,7 @@ class ClientSession(GateSession):
         return False
 
     def forwarded(self) -> None:
-        """Note that a forwarded command was answered; called in the hub."""
+        """Note that a forwarded command was answered; blocks nobody."""
         self.open -= 1
         if not self.open:
             self.barrier = False
