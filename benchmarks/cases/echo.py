@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import attrs
 
@@ -13,11 +11,10 @@ from benchmarks.bench import Bench
 from benchmarks.load import LoadError, Target
 from benchmarks.subject import Absent, Subject
 from benchmarks.subjects import bare, firefly, nodejs
+from benchmarks.turns import TURNS, on_turn, stopped
 
 __all__ = ["CASES", "EchoCase", "Shape"]
 
-TURNS = 3
-"""How often a round changes from subject to subject with each shape: the machine may be slower a second later."""
 WARMUP = 0.15
 """Seconds before a measurement of a subject that has had its first turn."""
 FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
@@ -60,7 +57,7 @@ class EchoCase:
                     except FAILURES as error:
                         bench.leave_out(self.name, subject.name, str(error))
                     else:
-                        stack.enter_context(_stopped(target))
+                        stack.enter_context(stopped(target))
                         here.append((subject, target))
                 for shape in self.shapes:
                     for turn in range(TURNS):
@@ -71,23 +68,21 @@ class EchoCase:
         """Load one subject while the others are stopped."""
         if not bench.wants(self.name, subject.name):
             return
-        _signal(target, signal.SIGCONT)
         try:
-            figures = bench.load.run(
-                "echo",
-                target if first else attrs.evolve(target, warmup=WARMUP),
-                connections=shape.connections,
-                in_flight=shape.in_flight,
-                seconds=bench.seconds / TURNS,
-            )
+            with on_turn(target):
+                figures = bench.load.run(
+                    "echo",
+                    target if first else attrs.evolve(target, warmup=WARMUP),
+                    connections=shape.connections,
+                    in_flight=shape.in_flight,
+                    seconds=bench.seconds / TURNS,
+                )
             answers = figures["answers"]
             if not answers:
                 raise LoadError(f"no answer with {shape}")
         except FAILURES as error:
             bench.leave_out(self.name, subject.name, str(error))
             return
-        finally:
-            _signal(target, signal.SIGSTOP)
         values = {
             "rate": answers / figures["seconds"],
             "cpu_us": figures["cpu"][0] / answers * 1e6,
@@ -100,21 +95,6 @@ class EchoCase:
         if len(figures["cpu"]) > 1:
             values["back_cpu_us"] = figures["cpu"][1] / answers * 1e6
         bench.record(self.name, subject.name, str(shape), values)
-
-
-def _signal(target: Target, number: int) -> None:
-    for pid in target.watch:
-        os.kill(pid, number)
-
-
-@contextmanager
-def _stopped(target: Target) -> Iterator[None]:
-    """Have a subject's processes stopped but for its turns, so that it takes nothing from the one that is measured."""
-    _signal(target, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _signal(target, signal.SIGCONT)
 
 
 CASES = (

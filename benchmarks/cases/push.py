@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import attrs
 
@@ -12,10 +13,12 @@ from benchmarks.question import ask
 from benchmarks.subject import Absent, Subject
 from benchmarks.subjects import bare, firefly
 from benchmarks.subjects.firefly import GROUP, LOGIN, TO_GROUP
+from benchmarks.turns import TURNS, on_turn, stopped
 from benchmarks.wire import BODY, datapack
 
 __all__ = ["CASES", "BroadcastCase", "SliceCase"]
 
+FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
 LONGEST_TURN = 7
 PEER_BROADCAST = 2
 
@@ -36,31 +39,45 @@ class BroadcastCase:
     sizes: Sequence[int]
 
     def run(self, bench: Bench) -> None:
-        """Start each subject in each round."""
+        """Start all subjects for each size in each round, and have them tell everybody by turns."""
         for _ in range(bench.rounds):
-            for subject in self.subjects:
-                if not bench.wants(self.name, subject.name):
-                    continue
-                try:
-                    self._measure(bench, subject)
-                except (Absent, LoadError, RuntimeError, TimeoutError) as error:
-                    bench.leave_out(self.name, subject.name, str(error))
+            for size in self.sizes:
+                with ExitStack() as stack:
+                    here: list[tuple[Subject, Target]] = []
+                    for subject in self.subjects:
+                        if not bench.wants(self.name, subject.name):
+                            continue
+                        try:
+                            target = stack.enter_context(subject.start(bench))
+                            bench.load.probe(target)
+                        except FAILURES as error:
+                            bench.leave_out(self.name, subject.name, str(error))
+                        else:
+                            stack.enter_context(stopped(target))
+                            here.append((subject, _to_everybody(subject, target)))
+                    for _ in range(TURNS):
+                        for subject, target in here:
+                            self._measure(bench, subject, target, size)
 
-    def _measure(self, bench: Bench, subject: Subject) -> None:
-        for size in self.sizes:
-            # A process for each size: connections of the last one would still be members.
-            with subject.start(bench) as target:
-                bench.load.probe(target)
-                everybody = _to_everybody(subject, target)
-                figures = bench.load.run("receive", everybody, connections=size, expect=size + 1, seconds=bench.seconds)
-            deliveries = figures["answers"]
-            values = {
-                "rate": deliveries / figures["seconds"],
-                "cpu_us": figures["cpu"][0] / max(1, deliveries) * 1e6,
-                "p50_us": figures["latency_us"]["p50"],
-                "p99_us": figures["latency_us"]["p99"],
-            }
-            bench.record(self.name, subject.name, f"to {size:,}", values)
+    def _measure(self, bench: Bench, subject: Subject, target: Target, size: int) -> None:
+        """Load one subject while the others are stopped; who was there in its last turn leaves in the warm-up."""
+        if not bench.wants(self.name, subject.name):
+            return
+        try:
+            with on_turn(target):
+                seconds = bench.seconds / TURNS
+                figures = bench.load.run("receive", target, connections=size, expect=size + 1, seconds=seconds)
+        except FAILURES as error:
+            bench.leave_out(self.name, subject.name, str(error))
+            return
+        deliveries = figures["answers"]
+        values = {
+            "rate": deliveries / figures["seconds"],
+            "cpu_us": figures["cpu"][0] / max(1, deliveries) * 1e6,
+            "p50_us": figures["latency_us"]["p50"],
+            "p99_us": figures["latency_us"]["p99"],
+        }
+        bench.record(self.name, subject.name, f"to {size:,}", values)
 
 
 @attrs.frozen

@@ -99,7 +99,8 @@ class ClientSession(GateSession):
                 command = commands.get(request.command, UNKNOWN)
                 run = command.run
                 if run is None or self.open or not self.calm:
-                    runs = self._consider(request, command)
+                    forwards = run is None and self.calm
+                    runs = self._forward(request, command) if forwards else self._consider(request, command)
                     if runs is None:
                         waits = True
                         later = [request, *pending, *later]

@@ -33,7 +33,6 @@ class Connection(Serial):
         "_login_deadline",
         "allowance",
         "answers",
-        "asked",
         "calm",
         "door",
         "gate",
@@ -61,8 +60,6 @@ class Connection(Serial):
         """
         self.heard = True
         """Whether anything came since the last look."""
-        self.asked = False
-        """Whether it was asked for a sign of life and has given none."""
         self.silent = 0
         """Looks in a row at which nothing had come."""
         self.allowance = gate.burst
@@ -185,27 +182,25 @@ class Connection(Serial):
         if self.stream.closed:
             return
         if self.heard:
-            self.heard = self.asked = False
+            self.heard = False
             self.silent = 0
         elif not busy:
             self.silent += 1
-            if self.asked:
-                if self.silent >= DEAD:
-                    self.stream.close("timeout")
-            elif self.silent >= ASK:
-                self._ask()
+            if self.silent >= ASK:
+                self._bear_silence()
 
-    def _ask(self) -> None:
+    def _bear_silence(self) -> None:
         frame = self.wire.encode_heartbeat()
-        if self.layer is not None:
-            self.stream.write(self.layer.ping())
-        elif frame:
-            self.write_frame(frame)
-        else:
+        if not frame and self.layer is None:
             # Formats without a sign of life rely on TCP keepalive.
             self._wait_on()
-            return
-        self.asked = True
+        elif self.silent >= DEAD:
+            self.stream.close("timeout")
+        elif self.silent == ASK:
+            if self.layer is not None:
+                self.stream.write(self.layer.ping())
+            else:
+                self.write_frame(frame)
 
     def _wait_on(self) -> None:
         """Bear the silence of a client that cannot be asked, for as long as the configuration says."""

@@ -158,12 +158,14 @@ class Delivery:
         door: Door | None = None
         end = self._next + SLICE
         for session in self._sessions[self._next : end]:
-            if session.door is not door or door.compression:
-                door = session.door
+            if session.door is not door:
                 plain, frame = self._both(session)
+                # Where compression may be agreed on, each client is looked at: they may differ.
+                door = session.door if not session.door.compression else None
             if reliable and session.kept is None and session.answers is None:
                 # As `deliver` does it, without its call: for most of a large crowd it is this.
-                missed += not session.stream.write(frame)
+                if not session.stream.write(frame):
+                    missed += 1
             else:
                 session.deliver(plain, frame, policy, key)
         if missed:

@@ -256,7 +256,6 @@ class GateSession(Session, Connection):
         self.stream, self.wire, self.layer, self.door = new.stream, new.wire, new.layer, new.door
         self.stream.receiver = self
         self.heard = True
-        self.asked = False
         self.bound(self.uid)
         self.see_to_format()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases.echo import TURNS
 from benchmarks.compiler import build
 from benchmarks.goals import GOALS
 from benchmarks.load import LoadError, Target
@@ -17,6 +16,7 @@ from benchmarks.machine import Cores
 from benchmarks.plot import plot
 from benchmarks.report import report
 from benchmarks.results import Results, Spread
+from benchmarks.turns import TURNS
 from benchmarks.wire import BODY, datapack, json_request
 
 ROOT = Path(__file__).resolve().parent.parent.parent
