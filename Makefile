@@ -31,7 +31,7 @@ lint: $(STAMP) ## Format, lint, types and floors, without the tests
 check: lint ## All of lint, then the tests: what the CI runs
 	@$(MAKE) --no-print-directory test
 
-bench: $(STAMP) ## Measure beside the peers, about ten minutes; CASE=gate-echo picks one
+bench: $(STAMP) ## Measure beside the peers, about twelve minutes; CASE=gate-echo picks one
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-count: $(STAMP) ## Count the instructions of the pure paths and compare with the last time; ARGS=--store

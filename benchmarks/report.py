@@ -13,7 +13,7 @@ __all__ = ["goals_table", "report"]
 INTRODUCTION = """\
 # Benchmarks
 
-Made by `make bench`, which takes about ten minutes; `make bench CASE=gate-echo` measures one case. Nothing here is
+Made by `make bench`, which takes twelve minutes; `make bench CASE=gate-echo` measures one case. Nothing here is
 written by hand: the figures are those of one run, in `benchmarks.json` beside this page.
 
 How it is measured: the server has one core to itself, the load client the other; a node behind a gate shares the
