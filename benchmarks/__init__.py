@@ -1,1 +1,1 @@
-"""The benchmarks: `python -m benchmarks` measures Firefly beside its peers, on this machine, in about twelve minutes."""
+"""The benchmarks: `python -m benchmarks` measures Firefly beside its peers, on this machine, in twelve minutes."""

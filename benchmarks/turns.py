@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from benchmarks.load import Target
+from benchmarks.bench import Bench
+from benchmarks.load import LoadError, Target
+from benchmarks.subject import Absent, Subject
 
-__all__ = ["TURNS", "on_turn", "stopped"]
+__all__ = ["FAILURES", "TURNS", "all_up", "on_turn"]
 
 TURNS = 3
 """How often a round changes from subject to subject with each load: the machine may be slower a second later."""
+
+FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
+"""What leaves one subject out, and does not end a case."""
 
 
 def _signal(target: Target, number: int) -> None:
@@ -21,13 +26,31 @@ def _signal(target: Target, number: int) -> None:
 
 
 @contextmanager
-def stopped(target: Target) -> Iterator[None]:
-    """Have a subject's processes stopped but for its turns, so that it takes nothing from the one that is measured."""
+def _stopped(target: Target) -> Iterator[None]:
     _signal(target, signal.SIGSTOP)
     try:
         yield
     finally:
         _signal(target, signal.SIGCONT)
+
+
+@contextmanager
+def all_up(bench: Bench, case: str, subjects: Sequence[Subject]) -> Iterator[list[tuple[Subject, Target]]]:
+    """Start the subjects of a case, and have them stopped but for their turns, so that none takes from another."""
+    with ExitStack() as stack:
+        here: list[tuple[Subject, Target]] = []
+        for subject in subjects:
+            if not bench.wants(case, subject.name):
+                continue
+            try:
+                target = stack.enter_context(subject.start(bench))
+                bench.load.probe(target)
+            except FAILURES as error:
+                bench.leave_out(case, subject.name, str(error))
+            else:
+                stack.enter_context(_stopped(target))
+                here.append((subject, target))
+        yield here
 
 
 @contextmanager

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import attrs
 
 from benchmarks.bench import Bench
 from benchmarks.load import LoadError, Target
-from benchmarks.subject import Absent, Subject
+from benchmarks.subject import Subject
 from benchmarks.subjects import bare, firefly, nodejs
-from benchmarks.turns import TURNS, on_turn, stopped
+from benchmarks.turns import FAILURES, TURNS, all_up, on_turn
 
 __all__ = ["CASES", "EchoCase", "Shape"]
 
 WARMUP = 0.15
 """Seconds before a measurement of a subject that has had its first turn."""
-FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
 
 
 @attrs.frozen
@@ -46,19 +44,7 @@ class EchoCase:
     def run(self, bench: Bench) -> None:
         """Start all subjects in each round, and load them by turns in every shape."""
         for _ in range(bench.rounds):
-            with ExitStack() as stack:
-                here: list[tuple[Subject, Target]] = []
-                for subject in self.subjects:
-                    if not bench.wants(self.name, subject.name):
-                        continue
-                    try:
-                        target = stack.enter_context(subject.start(bench))
-                        bench.load.probe(target)
-                    except FAILURES as error:
-                        bench.leave_out(self.name, subject.name, str(error))
-                    else:
-                        stack.enter_context(stopped(target))
-                        here.append((subject, target))
+            with all_up(bench, self.name, self.subjects) as here:
                 for shape in self.shapes:
                     for turn in range(TURNS):
                         for subject, target in here:

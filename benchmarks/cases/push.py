@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import attrs
 
 from benchmarks.bench import Bench
-from benchmarks.load import LoadError, Target
+from benchmarks.load import Target
 from benchmarks.question import ask
-from benchmarks.subject import Absent, Subject
+from benchmarks.subject import Subject
 from benchmarks.subjects import bare, firefly
 from benchmarks.subjects.firefly import GROUP, LOGIN, TO_GROUP
-from benchmarks.turns import TURNS, on_turn, stopped
+from benchmarks.turns import FAILURES, TURNS, all_up, on_turn
 from benchmarks.wire import BODY, datapack
 
 __all__ = ["CASES", "BroadcastCase", "SliceCase"]
 
-FAILURES = (Absent, LoadError, RuntimeError, TimeoutError)
 LONGEST_TURN = 7
 PEER_BROADCAST = 2
 
@@ -42,22 +40,10 @@ class BroadcastCase:
         """Start all subjects for each size in each round, and have them tell everybody by turns."""
         for _ in range(bench.rounds):
             for size in self.sizes:
-                with ExitStack() as stack:
-                    here: list[tuple[Subject, Target]] = []
-                    for subject in self.subjects:
-                        if not bench.wants(self.name, subject.name):
-                            continue
-                        try:
-                            target = stack.enter_context(subject.start(bench))
-                            bench.load.probe(target)
-                        except FAILURES as error:
-                            bench.leave_out(self.name, subject.name, str(error))
-                        else:
-                            stack.enter_context(stopped(target))
-                            here.append((subject, _to_everybody(subject, target)))
+                with all_up(bench, self.name, self.subjects) as here:
                     for _ in range(TURNS):
                         for subject, target in here:
-                            self._measure(bench, subject, target, size)
+                            self._measure(bench, subject, _to_everybody(subject, target), size)
 
     def _measure(self, bench: Bench, subject: Subject, target: Target, size: int) -> None:
         """Load one subject while the others are stopped; who was there in its last turn leaves in the warm-up."""
