@@ -19,7 +19,7 @@ written by hand: the figures are those of one run, in `benchmarks.json` beside t
 How it is measured: the server has one core to itself, the load client the other; a node behind a gate shares the
 load's core where there are only two. The subjects take turns (A B C A B C ...), in each round with fresh processes, and
 a figure is the median of the turns, with the lowest and the highest in brackets. Ratios are taken turn by turn, because
-a machine with neighbours may be a fifth slower a second later: so each echo is measured in three short turns a round,
+a machine with neighbours may be a fifth slower a second later: so echoes and broadcasts have three short turns a round,
 while the other servers are stopped. CPU is that of the server process for each message, from `/proc/PID/schedstat`: it
 is steadier than requests a second. `100 x 16` means 100 connections with 16 requests in flight on each; bodies have 64
 bytes; a closed loop.

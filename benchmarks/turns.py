@@ -26,15 +26,6 @@ def _signal(target: Target, number: int) -> None:
 
 
 @contextmanager
-def _stopped(target: Target) -> Iterator[None]:
-    _signal(target, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _signal(target, signal.SIGCONT)
-
-
-@contextmanager
 def all_up(bench: Bench, case: str, subjects: Sequence[Subject]) -> Iterator[list[tuple[Subject, Target]]]:
     """Start the subjects of a case, and have them stopped but for their turns, so that none takes from another."""
     with ExitStack() as stack:
@@ -48,7 +39,8 @@ def all_up(bench: Bench, case: str, subjects: Sequence[Subject]) -> Iterator[lis
             except FAILURES as error:
                 bench.leave_out(case, subject.name, str(error))
             else:
-                stack.enter_context(_stopped(target))
+                _signal(target, signal.SIGSTOP)
+                stack.callback(_signal, target, signal.SIGCONT)
                 here.append((subject, target))
         yield here
 

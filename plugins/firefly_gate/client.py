@@ -231,13 +231,12 @@ class ClientSession(GateSession):
 
     def _consider(self, request: Request, command: Command) -> bool | None:
         """See to a request that cannot simply run here. True: it runs here; False: it is done; None: it must wait."""
-        if not self.calm:
-            if self.closed:
-                return False
-            if self.kept is not None and self._repeat(request):
-                return False
-            if self.uid is None and not command.public:
-                return None if self.open else self._refuse(request, command)
+        if self.closed:
+            return False
+        if self.kept is not None and self._repeat(request):
+            return False
+        if self.uid is None and not command.public:
+            return None if self.open else self._refuse(request, command)
         if command.run is None:
             return self._forward(request, command)
         if self.open:

@@ -90,8 +90,7 @@ class Resumption:
         """Give a logged-in client its token; an older one of the session is good no more."""
         session: Any = context.session
         if session.kept is None:
-            session.kept = self._kept()
-            session.calm = False
+            self._begin(session)
         return bytes(session.codec.encode(self._token(session)))
 
     def on_resume(self, context: Context, body: bytes) -> bytes:
@@ -158,17 +157,19 @@ class Resumption:
             raise
         for group in state["groups"]:
             new.join(group)
-        new.kept = kept = self._kept()
-        new.calm = False
+        kept = self._begin(new)
         kept.begin_at(new.wire.acknowledged)
         kept.former = former
         kept.adopted = kept.unproven = True
         self.adopted += 1
         return bytes(new.codec.encode(self._token(new) | self._told(new, resync=True)))
 
-    def _kept(self) -> Kept:
+    def _begin(self, session: GateSession) -> Kept:
+        """Begin to keep what the session's client would miss."""
         config = self._gate.config
-        return Kept(config.resume_buffer, config.resume_answers)
+        session.kept = kept = Kept(config.resume_buffer, config.resume_answers)
+        session.calm = False
+        return kept
 
     def _told(self, session: GateSession, *, resync: bool) -> dict[str, Any]:
         kept = session.kept
